@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel module and the userspace of nftrace share.
+//!
+//! Compiled twice from the same files: by Kbuild into `nftrace.ko`, by Cargo for
+//! the tests and the command. No allocation, no `unsafe`, and no panic path:
+//! `make check` looks for one in the object.
+
+#![cfg_attr(not(any(MODULE, test)), no_std)]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod packet;

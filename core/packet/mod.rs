@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a packet's headers say.
+//!
+//! [`parse`] reads a copy of the first bytes of a packet, from the network
+//! header on, and never looks outside that copy.
+
+use ::core::net::IpAddr;
+
+mod icmp;
+mod ipv4;
+mod ipv6;
+mod transport;
+
+/// Which network header the packet starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// An IPv4 header (RFC 791).
+    Ipv4,
+    /// An IPv6 header (RFC 8200).
+    Ipv6,
+}
+
+/// A protocol number as in the IANA registry "Assigned Internet Protocol Numbers".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocol(pub u8);
+
+impl Protocol {
+    /// ICMP for IPv4.
+    pub const ICMP: Self = Self(1);
+    /// TCP.
+    pub const TCP: Self = Self(6);
+    /// UDP.
+    pub const UDP: Self = Self(17);
+    /// DCCP.
+    pub const DCCP: Self = Self(33);
+    /// ICMP for IPv6.
+    pub const ICMPV6: Self = Self(58);
+    /// SCTP.
+    pub const SCTP: Self = Self(132);
+    /// UDP-Lite.
+    pub const UDPLITE: Self = Self(136);
+}
+
+/// The headers of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address.
+    pub dst: IpAddr,
+    /// The transport protocol: for IPv6, what the last extension header names.
+    pub protocol: Protocol,
+    /// Set when the packet is one fragment of several; an IPv6 "atomic" fragment
+    /// (offset 0, nothing follows) counts as whole and has none.
+    pub fragment: Option<Fragment>,
+    /// IPv4 identification; for IPv6 that of the fragment header, else 0.
+    pub id: u32,
+    /// What stands behind the network header.
+    pub transport: Transport,
+}
+
+/// Where a fragment belongs in its datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Position of its first byte in the datagram's payload, in bytes.
+    pub offset: u16,
+    /// Whether more fragments follow.
+    pub more: bool,
+}
+
+/// The transport header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// None that could be read: a later fragment, or a protocol without ports.
+    None,
+    /// UDP, UDP-Lite, SCTP or DCCP.
+    Ports(Ports),
+    /// TCP.
+    Tcp(Tcp),
+    /// ICMP or ICMPv6.
+    Icmp(Icmp),
+}
+
+/// A pair of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Source port.
+    pub src: u16,
+    /// Destination port.
+    pub dst: u16,
+}
+
+/// What is kept of a TCP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// The ports.
+    pub ports: Ports,
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgement number.
+    pub ack: u32,
+    /// The flags CWR, ECE, URG, ACK, PSH, RST, SYN, FIN, from bit 7 to bit 0.
+    pub flags: u8,
+}
+
+/// What is kept of an ICMP or ICMPv6 header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Icmp {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// The packet that an error message is about; none where the message is no
+    /// error or quotes too little to say.
+    pub quoted: Option<Quoted>,
+}
+
+/// The packet that an ICMP error quotes. Its sender saw it so, that is with the
+/// addresses which it had there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// Source address of the quoted packet.
+    pub src: IpAddr,
+    /// Destination address of the quoted packet.
+    pub dst: IpAddr,
+    /// Its transport protocol.
+    pub protocol: Protocol,
+    /// Its ports, where the quotation has them.
+    pub ports: Option<Ports>,
+}
+
+/// Why a packet could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The packet ends inside a header that it announces.
+    Truncated,
+    /// A header contradicts itself or the packet: wrong version, a header length
+    /// below the minimum, more than [`MAX_EXTENSION_HEADERS`], and the like.
+    Malformed,
+    /// The packet may be sound, but the copy ends before its headers do: copy
+    /// more of it, up to [`MAX_HEADERS`] bytes, and parse again.
+    WindowTooSmall,
+}
+
+/// The most IPv6 extension headers that are followed.
+pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// A window of so many bytes is enough for all headers of a packet, or the packet
+/// is malformed.
+pub const MAX_HEADERS: usize = 512;
+
+/// Reads the headers of a packet.
+///
+/// `window` holds the first bytes of the packet, at most all of them, starting
+/// with the network header; `total` is how long the packet is.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn parse(network: Network, window: &[u8], total: usize) -> Result<Packet, Error> {
+    match network {
+        Network::Ipv4 => ipv4::parse(window, total),
+        Network::Ipv6 => ipv6::parse(window, total),
+    }
+}
