@@ -10,4 +10,10 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod filter;
+pub mod fragments;
+pub mod hook;
 pub mod packet;
+pub mod ports;
+pub mod record;
+pub mod ring;

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A record: one packet at one hook.
+
+use ::core::fmt;
+use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::hook::{Family, Hook};
+use crate::packet::{Fragment, Icmp, Packet, Ports, Protocol, Quoted, Tcp, Transport};
+
+mod classic;
+pub mod v1;
+
+pub use classic::Classic;
+pub use v1::V1;
+
+/// 64-bit words of a [`Record`].
+pub const RECORD_WORDS: usize = 30;
+
+/// A network device, by what it was called when the packet was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Device {
+    /// The interface index; 0 where it is not known.
+    pub index: u32,
+    /// The name, padded with zeroes; empty for no device at all.
+    pub name: [u8; 16],
+}
+
+impl Device {
+    /// No device.
+    pub const NONE: Self = Self { index: 0, name: [0; 16] };
+
+    /// The bytes of the name; none for no device.
+    pub fn name(&self) -> Option<&[u8]> {
+        let name = self.name.split(|byte| *byte == 0).next()?;
+        (!name.is_empty()).then_some(name)
+    }
+}
+
+/// Prints the name, or `-`. A name may hold any byte but white space, `/` and `:`,
+/// so what is not printable ASCII, and the backslash, becomes `\xNN`.
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        let Some(name) = self.name() else {
+            return f.write_char('-');
+        };
+        // A device that is really called "-" must not look like none.
+        let dash = name == b"-";
+        for byte in name {
+            if matches!(byte, b'!'..=b'~') && *byte != b'\\' && !dash {
+                f.write_char(char::from(*byte))?;
+            } else {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was decided about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Verdict {
+    /// It goes on.
+    Accept = 0,
+    /// It was dropped.
+    Drop = 1,
+    /// It was dropped and its sender was told.
+    Reject = 2,
+    /// It was handed to userspace.
+    Queue = 3,
+}
+
+impl Verdict {
+    const ALL: [Self; 4] = [Self::Accept, Self::Drop, Self::Reject, Self::Queue];
+
+    /// The name, as in `accept`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+            Self::Queue => "queue",
+        }
+    }
+
+    /// The verdict of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.name() == name)
+    }
+}
+
+/// Where and when a packet was seen, and what surrounds its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The hook.
+    pub hook: Hook,
+    /// The family whose hook it was.
+    pub family: Family,
+    /// Nanoseconds of the monotonic clock.
+    pub time: u64,
+    /// The namespace's cookie, which is never used again.
+    pub cookie: u64,
+    /// The namespace's inode number, as in `readlink /proc/PID/ns/net`.
+    pub inode: u32,
+    /// The device that the packet belongs to at this moment (`skb->dev`).
+    pub dev: Device,
+    /// The device through which it came.
+    pub input: Device,
+    /// The device through which it will leave.
+    pub output: Device,
+    /// The packet's identity.
+    pub skb: u64,
+    /// Bytes from the network header on.
+    pub len: u32,
+    /// The firewall mark.
+    pub mark: u32,
+}
+
+/// One packet at one hook, as plain data of fixed size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Record {
+    /// Nanoseconds of the monotonic clock.
+    pub time: u64,
+    /// The namespace's cookie.
+    pub cookie: u64,
+    /// The packet's identity.
+    pub skb: u64,
+    /// The namespace's inode number.
+    pub inode: u32,
+    /// Bytes from the network header on.
+    pub len: u32,
+    /// The firewall mark.
+    pub mark: u32,
+    /// The number of the rule that decided, from 1; 0 for none.
+    pub rule: u32,
+    /// The generation of the policy; 0 for none.
+    pub generation: u32,
+    id: u32,
+    seq: u32,
+    ack: u32,
+    /// `skb->dev`.
+    pub dev: Device,
+    /// The device through which the packet came.
+    pub input: Device,
+    /// The device through which it will leave.
+    pub output: Device,
+    src: [u8; 16],
+    dst: [u8; 16],
+    quoted_src: [u8; 16],
+    quoted_dst: [u8; 16],
+    src_port: u16,
+    dst_port: u16,
+    quoted_src_port: u16,
+    quoted_dst_port: u16,
+    fragment_offset: u16,
+    hook: u8,
+    family: u8,
+    protocol: u8,
+    tcp_flags: u8,
+    icmp_kind: u8,
+    icmp_code: u8,
+    quoted_protocol: u8,
+    verdict: u8,
+    has: u8,
+    reserved: [u8; 41],
+}
+
+/// What of a record is there: bits of its `has`.
+mod has {
+    pub(super) const IPV6: u8 = 1;
+    pub(super) const PORTS: u8 = 1 << 1;
+    pub(super) const TCP: u8 = 1 << 2;
+    pub(super) const ICMP: u8 = 1 << 3;
+    pub(super) const FRAGMENT: u8 = 1 << 4;
+    pub(super) const MORE_FRAGMENTS: u8 = 1 << 5;
+    pub(super) const QUOTED: u8 = 1 << 6;
+    pub(super) const QUOTED_PORTS: u8 = 1 << 7;
+}
+
+const _: () = assert!(size_of::<Record>() == RECORD_WORDS * 8);
+
+fn address_bytes(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+impl Record {
+    /// A record of nothing: every byte zero.
+    pub const EMPTY: Self = Self {
+        time: 0,
+        cookie: 0,
+        skb: 0,
+        inode: 0,
+        len: 0,
+        mark: 0,
+        rule: 0,
+        generation: 0,
+        id: 0,
+        seq: 0,
+        ack: 0,
+        dev: Device::NONE,
+        input: Device::NONE,
+        output: Device::NONE,
+        src: [0; 16],
+        dst: [0; 16],
+        quoted_src: [0; 16],
+        quoted_dst: [0; 16],
+        src_port: 0,
+        dst_port: 0,
+        quoted_src_port: 0,
+        quoted_dst_port: 0,
+        fragment_offset: 0,
+        hook: 0,
+        family: 0,
+        protocol: 0,
+        tcp_flags: 0,
+        icmp_kind: 0,
+        icmp_code: 0,
+        quoted_protocol: 0,
+        verdict: 0,
+        has: 0,
+        reserved: [0; 41],
+    };
+
+    /// The record of `packet`, seen at `site` and accepted.
+    #[inline]
+    pub fn new(site: &Site, packet: &Packet) -> Self {
+        let mut record = Self {
+            time: site.time,
+            cookie: site.cookie,
+            skb: site.skb,
+            inode: site.inode,
+            len: site.len,
+            mark: site.mark,
+            id: packet.id,
+            dev: site.dev,
+            input: site.input,
+            output: site.output,
+            src: address_bytes(packet.src),
+            dst: address_bytes(packet.dst),
+            hook: site.hook.number(),
+            family: site.family.number(),
+            protocol: packet.protocol.0,
+            ..Self::EMPTY
+        };
+        if packet.src.is_ipv6() {
+            record.has |= has::IPV6;
+        }
+        if let Some(fragment) = packet.fragment {
+            record.fragment_offset = fragment.offset;
+            record.has |= has::FRAGMENT;
+            if fragment.more {
+                record.has |= has::MORE_FRAGMENTS;
+            }
+        }
+        match packet.transport {
+            Transport::None => {}
+            Transport::Ports(ports) => record.set_ports(ports),
+            Transport::Tcp(tcp) => {
+                record.set_ports(tcp.ports);
+                record.seq = tcp.seq;
+                record.ack = tcp.ack;
+                record.tcp_flags = tcp.flags;
+                record.has |= has::TCP;
+            }
+            Transport::Icmp(icmp) => record.set_icmp(&icmp),
+        }
+        record
+    }
+
+    #[inline]
+    fn set_ports(&mut self, ports: Ports) {
+        self.src_port = ports.src;
+        self.dst_port = ports.dst;
+        self.has |= has::PORTS;
+    }
+
+    fn set_icmp(&mut self, icmp: &Icmp) {
+        self.icmp_kind = icmp.kind;
+        self.icmp_code = icmp.code;
+        self.has |= has::ICMP;
+        let Some(quoted) = icmp.quoted else {
+            return;
+        };
+        self.quoted_src = address_bytes(quoted.src);
+        self.quoted_dst = address_bytes(quoted.dst);
+        self.quoted_protocol = quoted.protocol.0;
+        self.has |= has::QUOTED;
+        if let Some(ports) = quoted.ports {
+            self.quoted_src_port = ports.src;
+            self.quoted_dst_port = ports.dst;
+            self.has |= has::QUOTED_PORTS;
+        }
+    }
+
+    #[inline]
+    const fn has(&self, what: u8) -> bool {
+        self.has & what != 0
+    }
+
+    fn address(&self, bytes: [u8; 16]) -> IpAddr {
+        if self.has(has::IPV6) {
+            Ipv6Addr::from(bytes).into()
+        } else {
+            let [a, b, c, d, ..] = bytes;
+            Ipv4Addr::new(a, b, c, d).into()
+        }
+    }
+
+    /// The packet's headers.
+    pub fn packet(&self) -> Packet {
+        let ports = Ports { src: self.src_port, dst: self.dst_port };
+        Packet {
+            src: self.address(self.src),
+            dst: self.address(self.dst),
+            protocol: Protocol(self.protocol),
+            fragment: self.has(has::FRAGMENT).then_some(Fragment {
+                offset: self.fragment_offset,
+                more: self.has(has::MORE_FRAGMENTS),
+            }),
+            id: self.id,
+            transport: if self.has(has::TCP) {
+                Transport::Tcp(Tcp {
+                    ports,
+                    seq: self.seq,
+                    ack: self.ack,
+                    flags: self.tcp_flags,
+                })
+            } else if self.has(has::PORTS) {
+                Transport::Ports(ports)
+            } else if self.has(has::ICMP) {
+                Transport::Icmp(Icmp {
+                    kind: self.icmp_kind,
+                    code: self.icmp_code,
+                    quoted: self.quoted(),
+                })
+            } else {
+                Transport::None
+            },
+        }
+    }
+
+    fn quoted(&self) -> Option<Quoted> {
+        self.has(has::QUOTED).then(|| Quoted {
+            src: self.address(self.quoted_src),
+            dst: self.address(self.quoted_dst),
+            protocol: Protocol(self.quoted_protocol),
+            ports: self.has(has::QUOTED_PORTS).then_some(Ports {
+                src: self.quoted_src_port,
+                dst: self.quoted_dst_port,
+            }),
+        })
+    }
+
+    /// The hook; none in a record that nobody made.
+    pub fn hook(&self) -> Option<Hook> {
+        Hook::from_number(self.hook)
+    }
+
+    /// The family whose hook it was; none in a record that nobody made.
+    pub fn family(&self) -> Option<Family> {
+        Family::from_number(self.family)
+    }
+
+    /// What was decided.
+    pub fn verdict(&self) -> Option<Verdict> {
+        Verdict::ALL.get(usize::from(self.verdict)).copied()
+    }
+
+    /// Says what was decided.
+    pub fn set_verdict(&mut self, verdict: Verdict) {
+        self.verdict = verdict as u8;
+    }
+
+    /// The record as words, for a ring.
+    #[inline]
+    pub fn to_words(self) -> [u64; RECORD_WORDS] {
+        zerocopy::transmute!(self)
+    }
+
+    /// The record of these words.
+    #[inline]
+    pub fn from_words(words: [u64; RECORD_WORDS]) -> Self {
+        zerocopy::transmute!(words)
+    }
+}
+
+/// An address with or without a port: `10.0.0.1:80`, `[2001:db8::1]:80`, `2001:db8::1`.
+#[derive(Clone, Copy, Debug)]
+struct Endpoint {
+    address: IpAddr,
+    port: Option<u16>,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.port) {
+            (address, None) => write!(f, "{address}"),
+            (IpAddr::V4(address), Some(port)) => write!(f, "{address}:{port}"),
+            (IpAddr::V6(address), Some(port)) => write!(f, "[{address}]:{port}"),
+        }
+    }
+}
+
+/// Both ends of a packet.
+fn endpoints(src: IpAddr, dst: IpAddr, ports: Option<Ports>) -> (Endpoint, Endpoint) {
+    (
+        Endpoint { address: src, port: ports.map(|ports| ports.src) },
+        Endpoint { address: dst, port: ports.map(|ports| ports.dst) },
+    )
+}
+
+#[cfg(test)]
+mod tests;
