@@ -7,10 +7,17 @@
 
 use ::core::net::IpAddr;
 
+mod header;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod reader;
+#[cfg(test)]
+mod tests;
 mod transport;
+
+use header::Header;
+use reader::Reader;
 
 /// Which network header the packet starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +47,29 @@ impl Protocol {
     pub const SCTP: Self = Self(132);
     /// UDP-Lite.
     pub const UDPLITE: Self = Self(136);
+
+    /// The usual name, as in `/etc/protocols` but for `icmpv6` and `ipip`.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            1 => "icmp",
+            2 => "igmp",
+            4 => "ipip",
+            6 => "tcp",
+            17 => "udp",
+            33 => "dccp",
+            47 => "gre",
+            50 => "esp",
+            51 => "ah",
+            58 => "icmpv6",
+            89 => "ospf",
+            103 => "pim",
+            112 => "vrrp",
+            132 => "sctp",
+            136 => "udplite",
+            _ => return None,
+        })
+    }
 }
 
 /// The headers of one packet.
@@ -58,6 +88,19 @@ pub struct Packet {
     pub id: u32,
     /// What stands behind the network header.
     pub transport: Transport,
+}
+
+impl Packet {
+    /// The ports, where the packet has them; those that an ICMP error quotes are
+    /// not its own.
+    #[inline]
+    #[must_use]
+    pub fn ports(&self) -> Option<Ports> {
+        match self.transport {
+            Transport::Ports(ports) | Transport::Tcp(Tcp { ports, .. }) => Some(ports),
+            Transport::None | Transport::Icmp(_) => None,
+        }
+    }
 }
 
 /// Where a fragment belongs in its datagram.
@@ -152,15 +195,26 @@ pub const MAX_HEADERS: usize = 512;
 
 /// Reads the headers of a packet.
 ///
-/// `window` holds the first bytes of the packet, at most all of them, starting
-/// with the network header; `total` is how long the packet is.
+/// `window` holds the first bytes of the packet, starting with the network
+/// header; `total` is how long the packet is, with whatever padding the link put
+/// behind it. The packet ends where its network header says so; where an
+/// offloaded packet is too long for that field, it ends at `total`.
+///
+/// What is found in one window is found in every larger one.
 ///
 /// # Errors
 ///
 /// See [`Error`].
 pub fn parse(network: Network, window: &[u8], total: usize) -> Result<Packet, Error> {
-    match network {
-        Network::Ipv4 => ipv4::parse(window, total),
-        Network::Ipv6 => ipv6::parse(window, total),
-    }
+    let mut reader = Reader::new(window, total);
+    let header = Header::read(network, &mut reader)?;
+    let transport = transport::parse(network, &header, &mut reader)?;
+    Ok(Packet {
+        src: header.src,
+        dst: header.dst,
+        protocol: header.protocol,
+        fragment: header.fragment,
+        id: header.id,
+        transport,
+    })
 }
