@@ -7,13 +7,17 @@
 //! traced too. Nothing is guessed: a later fragment that overtakes the first one,
 //! or that comes after its entry was displaced, is not traced.
 
-#![expect(deprecated, reason = "libcore's SipHasher is the keyed hash that no_std code has")]
-
-use ::core::hash::{Hasher as _, SipHasher};
 use ::core::net::IpAddr;
 use ::core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::packet::Packet;
+
+/// A hash with a secret key, so that nobody outside can choose what collides:
+/// in the kernel its own SipHash.
+pub trait KeyedHash {
+    /// The hash of these words.
+    fn hash(&self, words: &[u64]) -> u64;
+}
 
 /// What a table is made of, a power of two of them.
 pub type Entry = AtomicU64;
@@ -27,62 +31,42 @@ const TIME_MASK: u64 = 0xffff;
 
 const NSEC_PER_SEC: u64 = 1_000_000_000;
 
-/// Hashes with a secret key: others cannot choose what collides.
-#[derive(Clone, Copy)]
-pub struct Key(u64, u64);
-
-impl Key {
-    /// A key of two random words.
-    pub const fn new(k0: u64, k1: u64) -> Self {
-        Self(k0, k1)
-    }
-
-    fn hasher(self) -> SipHasher {
-        SipHasher::new_with_keys(self.0, self.1)
-    }
-
-    /// The hash of one word.
-    pub fn hash(self, word: u64) -> u64 {
-        let mut hasher = self.hasher();
-        hasher.write(&word.to_le_bytes());
-        hasher.finish()
-    }
-
-    /// What all fragments of one datagram share, in the namespace with this cookie.
-    fn datagram(self, cookie: u64, packet: &Packet) -> u64 {
-        let mut hasher = self.hasher();
-        hasher.write(&cookie.to_le_bytes());
-        for address in [packet.src, packet.dst] {
-            match address {
-                IpAddr::V4(address) => hasher.write(&address.octets()),
-                IpAddr::V6(address) => hasher.write(&address.octets()),
-            }
+/// What all fragments of one datagram share, in the namespace with this cookie.
+#[inline]
+fn datagram(cookie: u64, packet: &Packet) -> [u64; 6] {
+    // RFC 8200: an IPv6 datagram is told by addresses and identification alone.
+    let (src, dst, protocol) = match (packet.src, packet.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            (src.to_ipv6_mapped(), dst.to_ipv6_mapped(), packet.protocol.0)
         }
-        hasher.write(&packet.id.to_le_bytes());
-        // RFC 8200: an IPv6 datagram is told by addresses and identification alone.
-        if packet.src.is_ipv4() {
-            hasher.write(&[packet.protocol.0]);
-        }
-        hasher.finish()
-    }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => (src, dst, 0),
+        (IpAddr::V4(src), IpAddr::V6(dst)) => (src.to_ipv6_mapped(), dst, 0),
+        (IpAddr::V6(src), IpAddr::V4(dst)) => (src, dst.to_ipv6_mapped(), 0),
+    };
+    let [src, dst] = [src, dst].map(|address| {
+        let bits = address.to_bits();
+        [(bits >> 64) as u64, (bits & u128::from(u64::MAX)) as u64]
+    });
+    let id = (u64::from(packet.id) << 8) | u64::from(protocol);
+    [cookie, src[0], src[1], dst[0], dst[1], id]
 }
 
 /// The datagrams whose later fragments are traced.
-pub struct Fragments<S> {
-    key: Key,
+pub struct Fragments<S, H> {
     entries: S,
+    hash: H,
 }
 
-impl<S: AsRef<[Entry]>> Fragments<S> {
+impl<S: AsRef<[Entry]>, H: KeyedHash> Fragments<S, H> {
     /// A table of these entries, which are zero.
-    pub const fn new(key: Key, entries: S) -> Self {
-        Self { key, entries }
+    pub const fn new(entries: S, hash: H) -> Self {
+        Self { entries, hash }
     }
 
     /// The place of a datagram's entry, and the entry it would have now.
     fn find(&self, cookie: u64, packet: &Packet, time: u64) -> Option<(&Entry, u64)> {
         let entries = self.entries.as_ref();
-        let hash = self.key.datagram(cookie, packet);
+        let hash = self.hash.hash(&datagram(cookie, packet));
         // The low bits choose the place, so they need not be kept: they make room for the time.
         let index = usize::try_from(hash).ok()? & entries.len().wrapping_sub(1);
         let entry = (hash & !TIME_MASK) | ((time / NSEC_PER_SEC) & TIME_MASK);
@@ -112,11 +96,22 @@ mod tests {
     use super::*;
     use crate::packet::{Fragment, Protocol, Transport};
     use ::core::net::Ipv4Addr;
+    use std::hash::{Hash as _, Hasher as _};
 
     const SECOND: u64 = NSEC_PER_SEC;
 
-    fn table() -> Fragments<Vec<Entry>> {
-        Fragments::new(Key::new(1, 2), (0..4096).map(|_| Entry::new(0)).collect())
+    struct TestHash;
+
+    impl KeyedHash for TestHash {
+        fn hash(&self, words: &[u64]) -> u64 {
+            let mut hasher = std::hash::DefaultHasher::new();
+            words.hash(&mut hasher);
+            hasher.finish()
+        }
+    }
+
+    fn table() -> Fragments<Vec<Entry>, TestHash> {
+        Fragments::new((0..4096).map(|_| Entry::new(0)).collect(), TestHash)
     }
 
     fn fragment(id: u32, offset: u16) -> Packet {

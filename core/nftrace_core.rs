@@ -15,5 +15,6 @@ pub mod fragments;
 pub mod hook;
 pub mod packet;
 pub mod ports;
+pub mod rate;
 pub mod record;
 pub mod ring;

@@ -16,6 +16,23 @@ pub struct PortRange {
     pub last: u16,
 }
 
+impl PortRange {
+    /// Reads a port or a range, which is the `number`th item of a list.
+    fn parse(item: &str, number: usize) -> Result<Self, ParseError<'_>> {
+        if item.is_empty() {
+            return Err(ParseError::EmptyItem { item: number });
+        }
+        let (first, last) = split_at_byte(item, b'-');
+        let last = last.unwrap_or(first);
+        let first = parse_port(first).ok_or(ParseError::NotAPort(first))?;
+        let last = parse_port(last).ok_or(ParseError::NotAPort(last))?;
+        if last < first {
+            return Err(ParseError::Backwards(item));
+        }
+        Ok(Self { first, last })
+    }
+}
+
 impl fmt::Display for PortRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.first == self.last {
@@ -82,14 +99,31 @@ impl Printable<'_> {
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
-        for (shown, c) in self.0.chars().enumerate() {
-            if shown == Self::MOST {
+        let mut room = Self::MOST;
+        for c in self.0.chars() {
+            if room == 0 {
                 return f.write_str("...");
             }
+            room = room.wrapping_sub(1);
             f.write_char(if matches!(c, ' '..='~') { c } else { '?' })?;
         }
         Ok(())
     }
+}
+
+/// What stands before the first `separator`, an ASCII byte, and what behind it.
+///
+/// `str::split_once()` would do, but has panic paths where overflow is checked.
+fn split_at_byte(text: &str, separator: u8) -> (&str, Option<&str>) {
+    let mut index: usize = 0;
+    for byte in text.bytes() {
+        if byte == separator {
+            let behind = text.get(index.wrapping_add(1)..);
+            return (text.get(..index).unwrap_or(text), behind);
+        }
+        index = index.wrapping_add(1);
+    }
+    (text, None)
 }
 
 /// A port by its decimal digits: no sign, no blank, not 0.
@@ -127,22 +161,21 @@ impl PortList {
         if text.is_empty() {
             return Ok(list);
         }
-        let items = text.split(',').count();
+        let items = text
+            .bytes()
+            .fold(1_usize, |items, byte| items.wrapping_add((byte == b',').into()));
         if items > MAX_RANGES {
             return Err(ParseError::TooMany { items });
         }
-        for ((number, item), slot) in (1..).zip(text.split(',')).zip(&mut list.ranges) {
-            if item.is_empty() {
-                return Err(ParseError::EmptyItem { item: number });
-            }
-            let (first, last) = item.split_once('-').unwrap_or((item, item));
-            let first = parse_port(first).ok_or(ParseError::NotAPort(first))?;
-            let last = parse_port(last).ok_or(ParseError::NotAPort(last))?;
-            if last < first {
-                return Err(ParseError::Backwards(item));
-            }
-            *slot = PortRange { first, last };
-            list.len = number;
+        let mut rest = Some(text);
+        for slot in &mut list.ranges {
+            let Some(text) = rest else {
+                break;
+            };
+            let (item, behind) = split_at_byte(text, b',');
+            list.len = list.len.wrapping_add(1);
+            *slot = PortRange::parse(item, list.len)?;
+            rest = behind;
         }
         Ok(list)
     }

@@ -5,7 +5,8 @@
 use ::core::fmt;
 use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+// The kernel has the derives in a crate of their own only.
+use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::hook::{Family, Hook};
 use crate::packet::{Fragment, Icmp, Packet, Ports, Protocol, Quoted, Tcp, Transport};

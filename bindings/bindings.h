@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+
+/* What bindgen reads: the netfilter types that the kernel crate lacks, and our helpers. */
+
+#include <linux/netfilter.h>
+#include <linux/netfilter_bridge.h>
+#include <linux/netfilter_ipv4.h>
+#include "helpers.h"

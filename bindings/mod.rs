@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The only unsafe code: what the kernel's C interfaces need, behind safe types.
+//!
+//! One file per interface: [`netfilter`] (hooks and the packet in a hook),
+//! [`work`] (a delayed work item), [`param`] (module parameters). [`exports`]
+//! gives the kernel the names by which it calls us. What is safe in the `kernel`
+//! crate is used from there.
+
+use nftrace_core::fragments::KeyedHash;
+
+pub(crate) mod netfilter;
+pub(crate) mod param;
+pub(crate) mod work;
+
+mod exports;
+
+/// What bindgen made of `bindings.h`; the types that it names come from the `kernel` crate.
+#[allow(
+    clippy::all,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    reason = "generated from C: what of this is there depends on the kernel's configuration"
+)]
+mod generated {
+    use kernel::{bindings::*, ffi};
+
+    include!(concat!(env!("NFTRACE_OBJ"), "/bindings/generated.rs"));
+}
+
+/// The kernel's SipHash with a random key.
+pub(crate) struct SipHash([u64; 2]);
+
+impl SipHash {
+    /// A hash whose key nobody knows.
+    pub(crate) fn new() -> Self {
+        // SAFETY: The function has no preconditions.
+        Self([(); 2].map(|()| unsafe { generated::nftrace_random() }))
+    }
+}
+
+impl KeyedHash for SipHash {
+    #[inline]
+    fn hash(&self, words: &[u64]) -> u64 {
+        let [k0, k1] = self.0;
+        // SAFETY: `words` is valid for reads of so many words.
+        unsafe { generated::nftrace_siphash(words.as_ptr(), words.len(), k0, k1) }
+    }
+}

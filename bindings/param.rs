@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Module parameters that are read and written by code of ours.
+//!
+//! They are declared in `params.c`, where the kernel's macros put them where the
+//! module loader and sysfs find them.
+//!
+//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
+
+use kernel::ffi::{c_char, c_int};
+use core::fmt;
+
+use kernel::error::code::EINVAL;
+use kernel::prelude::*;
+use kernel::str::Formatter;
+
+use nftrace_core::ports::Printable;
+
+use super::generated;
+
+/// A module parameter.
+///
+/// The kernel serialises all calls for the parameters of a module.
+pub(crate) trait Param {
+    /// The name.
+    const NAME: &'static str;
+
+    /// Why a value is refused.
+    type Error<'a>: fmt::Display;
+
+    /// Takes a new value; called before the module's init too.
+    ///
+    /// # Errors
+    ///
+    /// A value that is refused changes nothing.
+    fn set(value: &str) -> Result<(), Self::Error<'_>>;
+
+    /// Prints the value.
+    fn get(out: &mut dyn fmt::Write) -> fmt::Result;
+}
+
+/// Calls [`Param::set`], and says in the kernel log what it refused and why.
+///
+/// # Safety
+///
+/// To be called as `kernel_param_ops.set` only: `value` is null or a string that
+/// is valid during the call.
+pub(super) unsafe fn set<P: Param>(value: *const c_char) -> c_int {
+    // A parameter without a value, as in `insmod nftrace.ko ports`.
+    let value = if value.is_null() {
+        c""
+    } else {
+        // SAFETY: `value` is a valid string during the call, by this function's contract.
+        unsafe { core::ffi::CStr::from_char_ptr(value) }
+    };
+    let name = P::NAME;
+    let Ok(value) = value.to_str() else {
+        pr_err!("{name}: refused: the value is not UTF-8 text\n");
+        return EINVAL.to_errno();
+    };
+    match P::set(value) {
+        Ok(()) => 0,
+        Err(reason) => {
+            let value = value.trim_ascii();
+            pr_err!("{}\n", format_args!("{name}={}: refused: {reason}", Printable(value)));
+            EINVAL.to_errno()
+        }
+    }
+}
+
+/// How large the buffer is that [`get`] is given, by the contract of `kernel_param_ops`.
+const BUFFER: usize = 4096;
+
+/// Calls [`Param::get`] and ends its text with a line break. Returns how long it is.
+///
+/// # Safety
+///
+/// To be called as `kernel_param_ops.get` only: `buffer` is valid for writes of 4096 bytes.
+pub(super) unsafe fn get<P: Param>(buffer: *mut c_char) -> c_int {
+    // SAFETY: `buffer` is valid for writes of so many bytes, by this function's
+    // contract, and the kernel hands over a page that it has zeroed.
+    let buffer = unsafe { core::slice::from_raw_parts_mut(buffer.cast::<u8>(), BUFFER) };
+    let mut out = Formatter::new(buffer);
+    match P::get(&mut out).and_then(|()| fmt::Write::write_char(&mut out, '\n')) {
+        Ok(()) => c_int::try_from(out.bytes_written()).unwrap_or(0),
+        Err(fmt::Error) => EINVAL.to_errno(),
+    }
+}
+
+/// Whether `bridge=1` was given.
+pub(crate) fn bridge() -> bool {
+    // SAFETY: The function has no preconditions.
+    unsafe { generated::nftrace_param_bridge() }
+}
+
+/// The value of `log_rate=` at this moment.
+pub(crate) fn log_rate() -> u32 {
+    // SAFETY: The function has no preconditions.
+    unsafe { generated::nftrace_param_log_rate() }
+}

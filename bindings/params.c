@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * The module's parameters. The module!() macro of Rust knows integers and bools
+ * only and shows none of them in sysfs, so they are declared here; those that
+ * need code have it in module/control.rs, behind bindings/param.rs.
+ */
+
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+
+#include "helpers.h"
+
+#define NFTRACE_PARAM(param, permission)                                              \
+	int nftrace_##param##_set(const char *value, const struct kernel_param *kp);  \
+	int nftrace_##param##_get(char *buffer, const struct kernel_param *kp);       \
+	static const struct kernel_param_ops nftrace_##param##_ops = {                \
+		.set = (permission) & 0222 ? nftrace_##param##_set : NULL,            \
+		.get = nftrace_##param##_get,                                         \
+	};                                                                            \
+	module_param_cb(param, &nftrace_##param##_ops, NULL, permission)
+
+NFTRACE_PARAM(ports, 0644);
+MODULE_PARM_DESC(ports, "ports to trace: up to 64 ports or ranges, e.g. 8080,9000-9010; empty: none (string)");
+
+NFTRACE_PARAM(format, 0644);
+MODULE_PARM_DESC(format, "how the kernel log is written: v1 or classic; default v1 (string)");
+
+NFTRACE_PARAM(counters, 0444);
+MODULE_PARM_DESC(counters, "what was counted since the module was loaded (read only)");
+
+static bool bridge;
+module_param(bridge, bool, 0444);
+MODULE_PARM_DESC(bridge, "hook the bridge family too; default 0");
+
+static unsigned int log_rate = 1000;
+module_param(log_rate, uint, 0644);
+MODULE_PARM_DESC(log_rate, "records a second and namespace that are printed; default 1000");
+
+MODULE_VERSION(NFTRACE_VERSION);
+
+bool nftrace_param_bridge(void)
+{
+	return bridge;
+}
+
+u32 nftrace_param_log_rate(void)
+{
+	return READ_ONCE(log_rate);
+}

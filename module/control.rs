@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the module's parameters set and show.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+
+use kernel::sync::rcu;
+
+use nftrace_core::filter::PortFilter;
+use nftrace_core::ports::{ParseError, PortList};
+
+use crate::bindings::param::Param;
+
+/// The ports that are traced. A static, since `ports=` is read before the module's init.
+pub(crate) static FILTER: PortFilter = PortFilter::new();
+
+/// `ports=`
+pub(crate) struct Ports;
+
+impl Param for Ports {
+    const NAME: &'static str = "ports";
+    type Error<'a> = ParseError<'a>;
+
+    fn set(value: &str) -> Result<(), ParseError<'_>> {
+        FILTER.replace(&PortList::parse(value)?, rcu::synchronize_rcu);
+        Ok(())
+    }
+
+    fn get(out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{}", FILTER.list())
+    }
+}
+
+/// How the kernel log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Format {
+    /// One line a record: `docs/record.md`.
+    V1 = 0,
+    /// A block of four lines a record.
+    Classic = 1,
+}
+
+static FORMAT: AtomicU8 = AtomicU8::new(Format::V1 as u8);
+
+impl Format {
+    const ALL: [(&'static str, Self); 2] = [("v1", Self::V1), ("classic", Self::Classic)];
+
+    /// The format in force.
+    pub(crate) fn current() -> Self {
+        if FORMAT.load(Ordering::Relaxed) == Self::Classic as u8 {
+            Self::Classic
+        } else {
+            Self::V1
+        }
+    }
+}
+
+/// A format that nobody knows.
+pub(crate) struct UnknownFormat;
+
+impl fmt::Display for UnknownFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no such format; use v1 or classic")
+    }
+}
+
+/// `format=`
+impl Param for Format {
+    const NAME: &'static str = "format";
+    type Error<'a> = UnknownFormat;
+
+    fn set(value: &str) -> Result<(), UnknownFormat> {
+        let value = value.trim_ascii();
+        let (_, format) =
+            Self::ALL.into_iter().find(|(name, _)| *name == value).ok_or(UnknownFormat)?;
+        FORMAT.store(format as u8, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn get(out: &mut dyn fmt::Write) -> fmt::Result {
+        let current = Self::current();
+        for (name, format) in Self::ALL {
+            if format == current {
+                out.write_str(name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was counted since the module was loaded.
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// Records that were printed.
+    pub(crate) printed: AtomicU64,
+    /// Records that `log_rate=` kept from the kernel log.
+    pub(crate) suppressed: AtomicU64,
+    /// Records for which the ring had no room.
+    pub(crate) lost: AtomicU64,
+    /// Packets that end inside a header.
+    pub(crate) truncated: AtomicU64,
+    /// Packets whose headers contradict themselves.
+    pub(crate) malformed: AtomicU64,
+}
+
+/// The counters. Those of packets count only while something is traced: nothing is read else.
+pub(crate) static COUNTERS: Counters = Counters {
+    printed: AtomicU64::new(0),
+    suppressed: AtomicU64::new(0),
+    lost: AtomicU64::new(0),
+    truncated: AtomicU64::new(0),
+    malformed: AtomicU64::new(0),
+};
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        write!(
+            f,
+            "printed={} suppressed={} lost={} truncated={} malformed={}",
+            load(&self.printed),
+            load(&self.suppressed),
+            load(&self.lost),
+            load(&self.truncated),
+            load(&self.malformed),
+        )
+    }
+}
+
+/// Why counters cannot be set.
+pub(crate) struct ReadOnly;
+
+impl fmt::Display for ReadOnly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the counters can only be read")
+    }
+}
+
+/// `counters`
+impl Param for Counters {
+    const NAME: &'static str = "counters";
+    type Error<'a> = ReadOnly;
+
+    fn set(_value: &str) -> Result<(), ReadOnly> {
+        Err(ReadOnly)
+    }
+
+    fn get(out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{COUNTERS}")
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the module does, in safe code.
+
+pub(crate) mod control;
+pub(crate) mod datapath;
+pub(crate) mod dmesg;
+pub(crate) mod rings;

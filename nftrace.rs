@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! nftrace: shows the way of a packet through every network namespace of a host.
+
+#![deny(unsafe_code)]
+
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+#[expect(unsafe_code, reason = "the fence: all unsafe code is in there, with its proofs")]
+mod bindings;
+mod module;
+
+use bindings::{netfilter, param, work};
+use module::control::{COUNTERS, FILTER};
+use module::datapath::Datapath;
+use module::dmesg::Printer;
+use module::rings::Rings;
+
+module! {
+    type: Nftrace,
+    name: "nftrace",
+    authors: ["nftrace contributors"],
+    description: "Traces packets through the netfilter hooks of every network namespace",
+    license: "GPL v2",
+}
+
+/// The module while it is loaded.
+///
+/// The order of the fields is the order in which they are dropped.
+struct Nftrace {
+    /// First no packet comes any more, on any CPU;
+    _hooks: netfilter::Registration,
+    /// then what is in the rings is printed;
+    _printer: Arc<work::Worker<Printer>>,
+    /// then we say that we are gone.
+    _farewell: Farewell,
+}
+
+/// Prints the last line.
+struct Farewell;
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        pr_info!("{}\n", format_args!("unloaded: {COUNTERS}"));
+    }
+}
+
+impl Nftrace {
+    fn load() -> Result<Self> {
+        let rings = Arc::new(Rings::new()?, GFP_KERNEL)?;
+        let printer = work::Worker::new(Printer::new(rings.clone())?)?;
+        let datapath = Arc::new(Datapath::new(rings, printer.clone())?, GFP_KERNEL)?;
+        let bridge = param::bridge();
+        let hooks = netfilter::Registration::new(datapath, bridge)?;
+        let families = if bridge { "ipv4,ipv6,bridge" } else { "ipv4,ipv6" };
+        pr_info!(
+            "{}\n",
+            format_args!(
+                "{} loaded: ports={} hooks=PRE_ROUTING,LOCAL_IN,FORWARD,LOCAL_OUT,POST_ROUTING \
+                 families={families} init_net={} namespaces={}",
+                env!("NFTRACE_VERSION"),
+                FILTER.list(),
+                netfilter::init_net_inode(),
+                netfilter::Registration::namespaces(),
+            ),
+        );
+        // The first line stands before the first record.
+        printer.start();
+        Ok(Self {
+            _hooks: hooks,
+            _printer: printer,
+            _farewell: Farewell,
+        })
+    }
+}
+
+impl kernel::Module for Nftrace {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        Self::load().inspect_err(|error| pr_err!("not loaded: {error:?}\n"))
+    }
+}
