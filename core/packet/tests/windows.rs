@@ -74,6 +74,31 @@ fn a_long_extension_header_has_to_be_in_the_window_only_with_its_start() {
     assert_eq!(window_for(name), 40 + 32 + 20);
 }
 
+/// TCP behind hop-by-hop options of 440 bytes and an AH that fills up to where
+/// TCP's fixed header ends.
+fn tcp_that_ends_at(end: usize) -> Vec<u8> {
+    let mut bytes = vector("an IPv6 TCP SYN").bytes;
+    let tcp = bytes.split_off(40);
+    bytes[6] = 0;
+    bytes.extend([51, 54, 1, 4]);
+    bytes.resize(40 + 440, 0);
+    let authentication = end - tcp.len() - bytes.len();
+    bytes.extend([6, u8::try_from(authentication / 4 - 2).unwrap()]);
+    bytes.resize(end - tcp.len(), 0);
+    bytes.extend(tcp);
+    let length = u16::try_from(bytes.len() - 40).unwrap();
+    bytes[4..6].copy_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn headers_may_end_at_512_bytes_but_not_beyond() {
+    let bytes = tcp_that_ends_at(512);
+    assert!(parse(Network::Ipv6, &bytes, 512).is_ok());
+    let bytes = tcp_that_ends_at(516);
+    assert_eq!(parse(Network::Ipv6, &bytes, 516), Err(Error::Malformed));
+}
+
 #[test]
 fn headers_beyond_512_bytes_are_malformed_in_a_small_window_too() {
     let vector = vector("headers that go beyond 512 bytes");
@@ -163,6 +188,21 @@ fn an_announced_end_hides_what_the_link_put_behind_it() {
     // 39 bytes cut the TCP header short, though the window shows all of it.
     assert_eq!(changed("an IPv4 TCP SYN", 3, &[39], 40), "truncated");
     assert_eq!(changed("an IPv6 TCP SYN", 5, &[19], 60), "truncated");
+}
+
+#[test]
+fn an_announced_end_holds_however_long_the_skb_is() {
+    assert_eq!(changed("an IPv4 TCP SYN", 3, &[39], 70_000), "truncated");
+    assert_eq!(changed("an IPv6 TCP SYN", 5, &[19], 70_000), "truncated");
+}
+
+#[test]
+fn an_icmp_message_that_is_no_error_quotes_nothing() {
+    let name = "an ICMP port unreachable about UDP";
+    assert!(changed(name, 20, &[8], 64).contains("type=8 code=3 quoted=- "));
+    let name = "an ICMPv6 destination unreachable about TCP";
+    assert!(changed(name, 40, &[127], 108).contains("type=127 code=4 quoted=[tcp "));
+    assert!(changed(name, 40, &[128], 108).contains("type=128 code=4 quoted=- "));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use nftrace_core::packet::{parse, Error, Network, MAX_HEADERS};
 use std::path::Path;
 
+#[expect(dead_code, reason = "the fuzzer has no use for names and expectations")]
 #[path = "../../src/vectors.rs"]
 mod vectors;
 
@@ -41,7 +42,11 @@ fuzz_target!(init: seed(), |input: &[u8]| {
 fn seed() {
     let is_empty = |path: &Path| path.read_dir().is_ok_and(|mut dir| dir.next().is_none());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    for corpus in arguments.iter().map(Path::new).filter(|path| is_empty(path)) {
+    for corpus in arguments
+        .iter()
+        .map(Path::new)
+        .filter(|path| is_empty(path))
+    {
         for (number, vector) in vectors::load().into_iter().enumerate() {
             let window = u16::try_from(vector.bytes.len()).expect("vectors are small");
             let mut input = window.to_le_bytes().to_vec();
