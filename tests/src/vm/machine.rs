@@ -41,8 +41,10 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// quiet, loglevel: a serial console costs time for each character; warnings and worse are shown.
 /// rcu_expedited: without it, booting and every namespace that goes wait for grace periods.
-/// printk.devkmsg, log_buf_len: no record of ours may fall victim to a limit of the log.
-const KERNEL_ARGS: &str = "quiet loglevel=5 rcupdate.rcu_expedited=1 oops=panic log_buf_len=8M";
+/// log_buf_len: no record may be overwritten before it is read.
+/// notests: the kernel's own tests of its ciphers are not ours to wait for.
+const KERNEL_ARGS: &str = "quiet loglevel=5 rcupdate.rcu_expedited=1 oops=panic \
+    log_buf_len=8M cryptomgr.notests";
 
 /// What is learnt while the machine runs.
 #[derive(Default)]
