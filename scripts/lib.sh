@@ -28,13 +28,21 @@ die() {
 # step "what" "how long" -- command...   Runs a long command with its output in
 # a log, says what goes on, and shows the end of the log when it fails.
 step() {
-	local what=$1 usual=$2 log start
+	local what=$1 usual=$2 log start code
 	shift 3
 	mkdir -p "$NFTRACE_CACHE/log"
 	log=$(mktemp "$NFTRACE_CACHE/log/$(tr -c 'a-zA-Z0-9\n' '-' <<<"$what" | cut -c1-40).XXXXXX")
 	say "$what (usually $usual) ..."
 	start=$SECONDS
-	if ! "$@" >"$log" 2>&1; then
+	# As a condition, a function would go on behind a command of its that fails.
+	set +e
+	(
+		set -e
+		"$@"
+	) >"$log" 2>&1
+	code=$?
+	set -e
+	if ((code)); then
 		tail -n 30 "$log" >&2
 		die "$what: failed" "the whole log: $log"
 	fi
@@ -57,6 +65,7 @@ with_lock() {
 }
 
 # The Debian mirror: NFTRACE_MIRROR, else what this machine's apt uses.
+# shellcheck disable=SC2016 # What looks like expansions is for apt.
 debian_mirror() {
 	if [[ -n ${NFTRACE_MIRROR:-} ]]; then
 		printf '%s\n' "$NFTRACE_MIRROR"

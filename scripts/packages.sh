@@ -6,7 +6,7 @@
 # Compiles kernel modules in C and Rust, the command, the tests; runs the VMs.
 TOOLCHAIN_PACKAGES=(
 	bc bindgen bison busybox-static ca-certificates cargo cpio erofs-utils flex
-	gcc gcc-14 git kmod libc6-dev libelf-dev libssl-dev make python3-minimal
+	g++ gcc gcc-14 git kmod libc6-dev libelf-dev libssl-dev make pahole python3-minimal
 	qemu-system-x86 qemu-utils rsync rust-clippy rust-src rustc rustfmt shellcheck xz-utils zstd
 )
 

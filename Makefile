@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The front door; `make help` says what there is. What the kernel's build system
+# reads is Kbuild.
+
+# Kbuild includes this file where it finds no Kbuild; it must not.
+ifeq ($(KERNELRELEASE),)
+
+SCRIPTS := $(CURDIR)/scripts
+RUN := $(SCRIPTS)/toolchain run
+
+# The prepared tree of the stock kernel, made when it is first asked for.
+STOCK_KDIR = $(shell $(SCRIPTS)/prepare-kernel)/build
+
+export KERNEL NFTRACE_CACHE NFTRACE_MIRROR NFTRACE_ACCEL NFTRACE_TOOLCHAIN V
+# Sub-makes run in another root: they have their own idea of how many jobs.
+unexport MAKEFLAGS MAKELEVEL MFLAGS
+
+.DEFAULT_GOAL := module
+.PHONY: module demo test check images fuzz clean distclean help
+
+module:
+	@$(SCRIPTS)/build-module $(KDIR)
+	@echo 'nftrace: nftrace.ko is built' >&2
+
+images: module
+	@$(SCRIPTS)/guest-image >/dev/null
+
+demo: images
+	@$(RUN) cargo run --quiet --package nftrace-tests --bin demo
+
+check: module
+	@$(RUN) $(SCRIPTS)/check "$(STOCK_KDIR)"
+
+test: check images
+	@echo 'nftrace: tests: with a virtual machine for each scenario (usually 5 to 10 min without KVM) ...' >&2
+	@$(RUN) cargo test --workspace --no-fail-fast
+
+fuzz:
+	@$(RUN) $(CURDIR)/tests/fuzz/run parse $(or $(SECONDS),60)
+
+clean:
+	@rm -rf target tests/fuzz/target
+	@git clean -fdXq -- '*.o' '*.ko' '*.mod' '*.mod.c' '*.cmd' '*.rmeta' '*.symvers' '*.order' 'bindings/generated.rs'
+
+distclean: clean
+	@$(SCRIPTS)/toolchain remove
+
+help:
+	@echo 'Main:'
+	@echo '  make demo       watch a request go through a published port into a container and back'
+	@echo '  make test       all checks and all tests'
+	@echo
+	@echo 'Building:'
+	@echo '  make            nftrace.ko for the stock Debian kernel'
+	@echo '  make KDIR=DIR   nftrace.ko for a kernel tree that you prepared (Rust metadata included)'
+	@echo '  make images     what the test VMs boot'
+	@echo
+	@echo 'Testing:'
+	@echo '  make check      formatting, clippy, rustdoc, shellcheck, the rules of the project'
+	@echo '  make fuzz       fuzz the packet parser; SECONDS=60'
+	@echo
+	@echo 'Cleaning:'
+	@echo '  make clean      what was built in this tree'
+	@echo '  make distclean  also the toolchain, the kernel and the images in the cache'
+	@echo
+	@echo 'Variables:'
+	@echo '  KERNEL=7.3             a series or a release that Debian offers'
+	@echo '  NFTRACE_CACHE=DIR      where all that is fetched or made is kept; ~/.cache/nftrace'
+	@echo '  NFTRACE_MIRROR=URL     the Debian mirror; else that of this machine'
+	@echo '  NFTRACE_TOOLCHAIN=native|root   this machine, or a Debian root in the cache'
+	@echo '  NFTRACE_ACCEL=tcg|kvm  how the VMs run; else KVM is tried'
+	@echo '  V=1                    what make runs'
+
+endif
