@@ -7,7 +7,10 @@
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
-#[expect(unsafe_code, reason = "the fence: all unsafe code is in there, with its proofs")]
+#[expect(
+    unsafe_code,
+    reason = "the fence: all unsafe code is in there, with its proofs"
+)]
 mod bindings;
 mod module;
 
@@ -53,7 +56,11 @@ impl Nftrace {
         let datapath = Arc::new(Datapath::new(rings, printer.clone())?, GFP_KERNEL)?;
         let bridge = param::bridge();
         let hooks = netfilter::Registration::new(datapath, bridge)?;
-        let families = if bridge { "ipv4,ipv6,bridge" } else { "ipv4,ipv6" };
+        let families = if bridge {
+            "ipv4,ipv6,bridge"
+        } else {
+            "ipv4,ipv6"
+        };
         pr_info!(
             "{}\n",
             format_args!(

@@ -62,4 +62,8 @@ macro_rules! param {
 
 param!(control::Ports, nftrace_ports_set, nftrace_ports_get);
 param!(control::Format, nftrace_format_set, nftrace_format_get);
-param!(control::Counters, nftrace_counters_set, nftrace_counters_get);
+param!(
+    control::Counters,
+    nftrace_counters_set,
+    nftrace_counters_get
+);

@@ -5,10 +5,10 @@
 //! C headers: [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h),
 //! [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
 
-use kernel::ffi::{c_int, c_uint, c_void};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use kernel::ffi::{c_int, c_uint, c_void};
 
 use kernel::bindings;
 use kernel::prelude::*;
@@ -280,13 +280,21 @@ pub(super) unsafe fn run_hook(
     let Some(state) = (unsafe { state.as_ref() }) else {
         return accept;
     };
-    let (Some(skb), Some(hook), Some(family)) =
-        (NonNull::new(skb), Hook::from_number(state.hook), Family::from_number(state.pf))
-    else {
+    let (Some(skb), Some(hook), Some(family)) = (
+        NonNull::new(skb),
+        Hook::from_number(state.hook),
+        Family::from_number(state.pf),
+    ) else {
         return accept;
     };
     // INVARIANT: As this function's contract says.
-    let packet = HookedPacket { skb, state, hook, family, _not_send: PhantomData };
+    let packet = HookedPacket {
+        skb,
+        state,
+        hook,
+        family,
+        _not_send: PhantomData,
+    };
     handler.packet(&packet).number()
 }
 
@@ -362,7 +370,12 @@ impl Registration {
     pub(crate) fn new(handler: Arc<super::exports::Attached>, bridge: bool) -> Result<Self> {
         let handler = Arc::into_raw(handler).cast_mut();
         if HANDLER
-            .compare_exchange(ptr::null_mut(), handler, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(
+                ptr::null_mut(),
+                handler,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
             .is_err()
         {
             // SAFETY: The pointer is from `Arc::into_raw` above, and nobody else got it.
@@ -370,7 +383,10 @@ impl Registration {
             return Err(EBUSY);
         }
         // INVARIANT: `HANDLER` was null, so there is no other registration, and is set now.
-        HOOK_COUNT.store(if bridge { HOOKS.0.len() } else { IP_HOOKS }, Ordering::Relaxed);
+        HOOK_COUNT.store(
+            if bridge { HOOKS.0.len() } else { IP_HOOKS },
+            Ordering::Relaxed,
+        );
         // SAFETY: The operations are a static that is registered nowhere, since
         // there is no other registration, and `drop` unregisters them.
         let result = unsafe { bindings::register_pernet_subsys(PERNET_OPERATIONS.0.get()) };

@@ -7,8 +7,8 @@
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 
-use kernel::ffi::{c_char, c_int};
 use core::fmt;
+use kernel::ffi::{c_char, c_int};
 
 use kernel::error::code::EINVAL;
 use kernel::prelude::*;
@@ -62,7 +62,10 @@ pub(super) unsafe fn set<P: Param>(value: *const c_char) -> c_int {
         Ok(()) => 0,
         Err(reason) => {
             let value = value.trim_ascii();
-            pr_err!("{}\n", format_args!("{name}={}: refused: {reason}", Printable(value)));
+            pr_err!(
+                "{}\n",
+                format_args!("{name}={}: refused: {reason}", Printable(value))
+            );
             EINVAL.to_errno()
         }
     }

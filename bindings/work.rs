@@ -7,8 +7,8 @@
 //!
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
-use kernel::ffi::c_int;
 use core::sync::atomic::{AtomicBool, Ordering};
+use kernel::ffi::c_int;
 
 use kernel::bindings;
 use kernel::prelude::*;

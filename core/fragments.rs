@@ -36,19 +36,19 @@ const NSEC_PER_SEC: u64 = 1_000_000_000;
 fn datagram(cookie: u64, packet: &Packet) -> [u64; 6] {
     // RFC 8200: an IPv6 datagram is told by addresses and identification alone.
     let (src, dst, protocol) = match (packet.src, packet.dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            (src.to_ipv6_mapped(), dst.to_ipv6_mapped(), packet.protocol.0)
-        }
+        (IpAddr::V4(src), IpAddr::V4(dst)) => (
+            src.to_ipv6_mapped(),
+            dst.to_ipv6_mapped(),
+            packet.protocol.0,
+        ),
         (IpAddr::V6(src), IpAddr::V6(dst)) => (src, dst, 0),
         (IpAddr::V4(src), IpAddr::V6(dst)) => (src.to_ipv6_mapped(), dst, 0),
         (IpAddr::V6(src), IpAddr::V4(dst)) => (src, dst.to_ipv6_mapped(), 0),
     };
-    let [src, dst] = [src, dst].map(|address| {
-        let bits = address.to_bits();
-        [(bits >> 64) as u64, (bits & u128::from(u64::MAX)) as u64]
-    });
+    let [src_high, src_low]: [u64; 2] = zerocopy::transmute!(src.octets());
+    let [dst_high, dst_low]: [u64; 2] = zerocopy::transmute!(dst.octets());
     let id = (u64::from(packet.id) << 8) | u64::from(protocol);
-    [cookie, src[0], src[1], dst[0], dst[1], id]
+    [cookie, src_high, src_low, dst_high, dst_low, id]
 }
 
 /// The datagrams whose later fragments are traced.
@@ -159,7 +159,9 @@ mod tests {
     #[test]
     fn an_empty_entry_matches_nothing() {
         let table = table();
-        let known = (0..100_000).filter(|id| table.knows(1, &fragment(*id, 8), 0)).count();
+        let known = (0..100_000)
+            .filter(|id| table.knows(1, &fragment(*id, 8), 0))
+            .count();
         assert_eq!(known, 0);
     }
 }

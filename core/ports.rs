@@ -72,15 +72,28 @@ pub enum ParseError<'a> {
 impl fmt::Display for ParseError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::EmptyItem { item } => write!(f, "item {item} is empty; separate ports by single commas"),
+            Self::EmptyItem { item } => {
+                write!(f, "item {item} is empty; separate ports by single commas")
+            }
             Self::NotAPort(text) => {
-                write!(f, "'{}' is not a port; ports are numbers from 1 to 65535", Printable(text))
+                write!(
+                    f,
+                    "'{}' is not a port; ports are numbers from 1 to 65535",
+                    Printable(text)
+                )
             }
             Self::Backwards(text) => {
-                write!(f, "the range '{}' ends before it starts; write the lower port first", Printable(text))
+                write!(
+                    f,
+                    "the range '{}' ends before it starts; write the lower port first",
+                    Printable(text)
+                )
             }
             Self::TooMany { items } => {
-                write!(f, "{items} items are too many; at most {MAX_RANGES} ports and ranges are taken")
+                write!(
+                    f,
+                    "{items} items are too many; at most {MAX_RANGES} ports and ranges are taken"
+                )
             }
         }
     }
@@ -161,9 +174,9 @@ impl PortList {
         if text.is_empty() {
             return Ok(list);
         }
-        let items = text
-            .bytes()
-            .fold(1_usize, |items, byte| items.wrapping_add((byte == b',').into()));
+        let items = text.bytes().fold(1_usize, |items, byte| {
+            items.wrapping_add((byte == b',').into())
+        });
         if items > MAX_RANGES {
             return Err(ParseError::TooMany { items });
         }
@@ -236,7 +249,13 @@ mod tests {
     fn ports_and_ranges_are_read_and_printed_as_written() {
         let list = PortList::parse("8080,8081,9000-9010\n").unwrap();
         assert_eq!(list.to_string(), "8080,8081,9000-9010");
-        assert_eq!(list.ranges()[2], PortRange { first: 9000, last: 9010 });
+        assert_eq!(
+            list.ranges()[2],
+            PortRange {
+                first: 9000,
+                last: 9010
+            }
+        );
         assert_eq!(PortList::parse("1,65535").unwrap().to_string(), "1,65535");
     }
 

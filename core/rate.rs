@@ -17,7 +17,11 @@ pub struct Limiter {
 impl Limiter {
     /// A limiter whose first window begins at `time`.
     pub const fn new(time: u64) -> Self {
-        Self { start: time, admitted: 0, suppressed: 0 }
+        Self {
+            start: time,
+            admitted: 0,
+            suppressed: 0,
+        }
     }
 
     /// Whether the window is over at `time`.

@@ -114,7 +114,8 @@ impl<S: AsRef<[Slot]>> Ring<S> {
         }
         let record = make();
         if let Some(slot) = self.slot(head) {
-            slot.lost.store(self.lost.load(Ordering::Relaxed), Ordering::Relaxed);
+            slot.lost
+                .store(self.lost.load(Ordering::Relaxed), Ordering::Relaxed);
             for (word, value) in slot.record.iter().zip(record.to_words()) {
                 word.store(value, Ordering::Relaxed);
             }
@@ -160,7 +161,8 @@ impl<S: AsRef<[Slot]>> Ring<S> {
 
     /// Takes the record that [`Self::peek`] showed: its slot is free again.
     pub fn pop(&self) {
-        self.tail.store(self.tail().wrapping_add(1), Ordering::Release);
+        self.tail
+            .store(self.tail().wrapping_add(1), Ordering::Release);
     }
 }
 
@@ -212,7 +214,11 @@ mod tests {
             assert_eq!((entry.record.time, entry.lost), (i, 0));
         }
         assert!(ring.produce(|| record(9)));
-        assert_eq!(take(&ring).unwrap().lost, 3, "the gap is known where it was");
+        assert_eq!(
+            take(&ring).unwrap().lost,
+            3,
+            "the gap is known where it was"
+        );
     }
 
     #[test]
@@ -255,14 +261,14 @@ mod tests {
                 .collect();
             let consumer = scope.spawn(|| {
                 let mut taken = 0;
-                let mut last = [None; PRODUCERS as usize];
+                let mut last = [None; 4];
                 loop {
                     let finished = done.load(Ordering::Acquire);
                     while let Some(Entry { record: found, .. }) = take(&ring) {
                         assert_eq!(found, record(found.time), "torn");
-                        let (id, i) = ((found.time >> 32) as usize, found.time & 0xffff_ffff);
-                        assert!(last[id].is_none_or(|last| last < i), "order");
-                        last[id] = Some(i);
+                        let id = usize::try_from(found.time >> 32).unwrap();
+                        assert!(last[id].is_none_or(|last| last < found.time), "order");
+                        last[id] = Some(found.time);
                         taken += 1;
                     }
                     if finished {

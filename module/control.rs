@@ -73,8 +73,10 @@ impl Param for Format {
 
     fn set(value: &str) -> Result<(), UnknownFormat> {
         let value = value.trim_ascii();
-        let (_, format) =
-            Self::ALL.into_iter().find(|(name, _)| *name == value).ok_or(UnknownFormat)?;
+        let (_, format) = Self::ALL
+            .into_iter()
+            .find(|(name, _)| *name == value)
+            .ok_or(UnknownFormat)?;
         FORMAT.store(format as u8, Ordering::Relaxed);
         Ok(())
     }

@@ -73,7 +73,10 @@ impl Datapath {
             Family::Ipv6 => Network::Ipv6,
             Family::Bridge => return Self::start_of_frame(hooked),
         };
-        Some(Start { network, offset: hooked.network_offset()? })
+        Some(Start {
+            network,
+            offset: hooked.network_offset()?,
+        })
     }
 
     /// The same for a frame, which starts behind its Ethernet header and may have

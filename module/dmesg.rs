@@ -38,7 +38,10 @@ struct Line {
 
 impl Line {
     fn new(args: fmt::Arguments<'_>) -> Self {
-        let mut line = Self { bytes: [0; LINE], len: 0 };
+        let mut line = Self {
+            bytes: [0; LINE],
+            len: 0,
+        };
         // It never fails: what has no room is cut off.
         let _ = line.write_fmt(args);
         line
@@ -112,10 +115,9 @@ impl Printer {
     fn drain(&self, state: &mut State) -> bool {
         let until = now();
         // What comes in meanwhile is for the next run, so that this one ends.
-        let mut budget = self
-            .rings
-            .iter()
-            .fold(0_u64, |sum, ring| sum.wrapping_add(ring.head().wrapping_sub(ring.tail())));
+        let mut budget = self.rings.iter().fold(0_u64, |sum, ring| {
+            sum.wrapping_add(ring.head().wrapping_sub(ring.tail()))
+        });
         while budget > 0 {
             budget = budget.wrapping_sub(1);
             let Some(earliest) = self.earliest(until) else {
@@ -143,7 +145,9 @@ impl Printer {
                 Some(entry) => {
                     let time = entry.record.time;
                     if time <= until
-                        && earliest.as_ref().is_none_or(|(_, _, other)| time < other.record.time)
+                        && earliest
+                            .as_ref()
+                            .is_none_or(|(_, _, other)| time < other.record.time)
                     {
                         earliest = Some((cpu, ring, entry));
                     }
@@ -185,7 +189,9 @@ impl Printer {
         if suppressed > 0 {
             COUNTERS.suppressed.fetch_add(suppressed, Ordering::Relaxed);
             let rate = log_rate();
-            pr_warn!("suppressed {suppressed} records of ns={inode} cookie={cookie}: log_rate={rate}\n");
+            pr_warn!(
+                "suppressed {suppressed} records of ns={inode} cookie={cookie}: log_rate={rate}\n"
+            );
         }
     }
 
@@ -194,8 +200,11 @@ impl Printer {
         let (time, cookie, inode) = (record.time, record.cookie, record.inode);
         if state.namespaces.get(&cookie).is_none() {
             let limiter = Limiter::new(time);
-            let added =
-                state.namespaces.try_create_and_insert(cookie, Namespace { inode, limiter }, GFP_KERNEL);
+            let added = state.namespaces.try_create_and_insert(
+                cookie,
+                Namespace { inode, limiter },
+                GFP_KERNEL,
+            );
             if added.is_err() {
                 // Without memory for its limit, a namespace has a limit of nothing.
                 Self::report_suppressed(cookie, inode, 1);
@@ -218,7 +227,10 @@ impl Printer {
         match Format::current() {
             Format::V1 => pr_info!("{}\n", Line::new(format_args!("{}", V1(record))).as_str()),
             Format::Classic => {
-                let block = Classic { record, init_inode: self.init_inode };
+                let block = Classic {
+                    record,
+                    init_inode: self.init_inode,
+                };
                 for line in Line::new(format_args!("{block}")).as_str().lines() {
                     pr_info!("{line}\n");
                 }

@@ -66,6 +66,11 @@ impl fmt::Display for Classic<'_> {
             Name(&record.output, "(null)"),
             namespace(&record.output),
         )?;
-        write!(f, "[{}]: {src}->{dst}, skb: {:08x}", hook.map_or(0, Hook::number), record.skb)
+        write!(
+            f,
+            "[{}]: {src}->{dst}, skb: {:08x}",
+            hook.map_or(0, Hook::number),
+            record.skb
+        )
     }
 }

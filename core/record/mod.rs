@@ -32,7 +32,10 @@ pub struct Device {
 
 impl Device {
     /// No device.
-    pub const NONE: Self = Self { index: 0, name: [0; 16] };
+    pub const NONE: Self = Self {
+        index: 0,
+        name: [0; 16],
+    };
 
     /// The bytes of the name; none for no device.
     pub fn name(&self) -> Option<&[u8]> {
@@ -321,7 +324,10 @@ impl Record {
 
     /// The packet's headers.
     pub fn packet(&self) -> Packet {
-        let ports = Ports { src: self.src_port, dst: self.dst_port };
+        let ports = Ports {
+            src: self.src_port,
+            dst: self.dst_port,
+        };
         Packet {
             src: self.address(self.src),
             dst: self.address(self.dst),
@@ -417,8 +423,14 @@ impl fmt::Display for Endpoint {
 /// Both ends of a packet.
 fn endpoints(src: IpAddr, dst: IpAddr, ports: Option<Ports>) -> (Endpoint, Endpoint) {
     (
-        Endpoint { address: src, port: ports.map(|ports| ports.src) },
-        Endpoint { address: dst, port: ports.map(|ports| ports.dst) },
+        Endpoint {
+            address: src,
+            port: ports.map(|ports| ports.src),
+        },
+        Endpoint {
+            address: dst,
+            port: ports.map(|ports| ports.dst),
+        },
     )
 }
 

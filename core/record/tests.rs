@@ -4,7 +4,10 @@ use super::*;
 use proptest::prelude::*;
 
 fn device(name: &str) -> Device {
-    let mut device = Device { index: 0, name: [0; 16] };
+    let mut device = Device {
+        index: 0,
+        name: [0; 16],
+    };
     device.name[..name.len()].copy_from_slice(name.as_bytes());
     device
 }
@@ -33,7 +36,10 @@ fn syn() -> Packet {
         fragment: None,
         id: 0,
         transport: Transport::Tcp(Tcp {
-            ports: Ports { src: 38478, dst: 8081 },
+            ports: Ports {
+                src: 38478,
+                dst: 8081,
+            },
             seq: 0,
             ack: 0,
             flags: 2,
@@ -69,12 +75,21 @@ fn ipv6_addresses_stand_in_brackets_before_a_port() {
 fn a_fragment_says_where_it_belongs_and_whether_more_follow() {
     let mut packet = syn();
     packet.protocol = Protocol::UDP;
-    packet.fragment = Some(Fragment { offset: 1480, more: true });
+    packet.fragment = Some(Fragment {
+        offset: 1480,
+        more: true,
+    });
     packet.transport = Transport::None;
     let text = line(&site(), &packet);
-    assert!(text.contains(" proto=udp src=10.10.10.3 dst=10.10.10.2 flags=- "), "{text}");
+    assert!(
+        text.contains(" proto=udp src=10.10.10.3 dst=10.10.10.2 flags=- "),
+        "{text}"
+    );
     assert!(text.ends_with(" rule=- frag=1480+"), "{text}");
-    packet.fragment = Some(Fragment { offset: 2960, more: false });
+    packet.fragment = Some(Fragment {
+        offset: 2960,
+        more: false,
+    });
     assert!(line(&site(), &packet).ends_with(" frag=2960"));
 }
 
@@ -89,7 +104,10 @@ fn an_icmp_error_says_which_packet_it_is_about() {
             src: packet.dst,
             dst: packet.src,
             protocol: Protocol::UDP,
-            ports: Some(Ports { src: 8080, dst: 5353 }),
+            ports: Some(Ports {
+                src: 8080,
+                dst: 5353,
+            }),
         }),
     });
     let text = line(&site(), &packet);
@@ -123,14 +141,25 @@ fn a_device_name_cannot_break_a_line() {
     name[..6].copy_from_slice(b"a\x1b\\=\xffb");
     assert_eq!(Device { index: 1, name }.to_string(), r"a\x1b\x5c=\xffb");
     assert_eq!(device("-").to_string(), r"\x2d");
-    assert_eq!(Device { index: 1, name: *b"sixteen_bytes_16" }.to_string(), "sixteen_bytes_16");
+    assert_eq!(
+        Device {
+            index: 1,
+            name: *b"sixteen_bytes_16"
+        }
+        .to_string(),
+        "sixteen_bytes_16"
+    );
 }
 
 #[test]
 fn the_classic_block_has_its_four_lines_with_inodes_for_pointers() {
     let mut site = site();
     let classic = |site: &Site| {
-        Classic { record: &Record::new(site, &syn()), init_inode: 42 }.to_string()
+        Classic {
+            record: &Record::new(site, &syn()),
+            init_inode: 42,
+        }
+        .to_string()
     };
     assert_eq!(
         classic(&site),
@@ -199,8 +228,14 @@ fn any_transport(ipv6: bool) -> impl Strategy<Value = Transport> {
     prop_oneof![
         Just(Transport::None),
         any_ports().prop_map(Transport::Ports),
-        (any_ports(), any::<(u32, u32, u8)>())
-            .prop_map(|(ports, (seq, ack, flags))| Transport::Tcp(Tcp { ports, seq, ack, flags })),
+        (any_ports(), any::<(u32, u32, u8)>()).prop_map(|(ports, (seq, ack, flags))| {
+            Transport::Tcp(Tcp {
+                ports,
+                seq,
+                ack,
+                flags,
+            })
+        }),
         (any::<(u8, u8)>(), proptest::option::of(any_quoted(ipv6)))
             .prop_map(|((kind, code), quoted)| Transport::Icmp(Icmp { kind, code, quoted })),
     ]
@@ -210,16 +245,18 @@ fn any_packet() -> impl Strategy<Value = Packet> {
     any_address_pair()
         .prop_flat_map(|ends| (Just(ends), any_transport(ends.0.is_ipv6())))
         .prop_flat_map(|((src, dst), transport)| {
-            (any::<(u8, u32)>(), proptest::option::of(any::<(u16, bool)>())).prop_map(
-                move |((protocol, id), fragment)| Packet {
+            (
+                any::<(u8, u32)>(),
+                proptest::option::of(any::<(u16, bool)>()),
+            )
+                .prop_map(move |((protocol, id), fragment)| Packet {
                     src,
                     dst,
                     protocol: Protocol(protocol),
                     fragment: fragment.map(|(offset, more)| Fragment { offset, more }),
                     id,
                     transport,
-                },
-            )
+                })
         })
 }
 

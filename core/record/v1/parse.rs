@@ -100,14 +100,19 @@ fn parse_device(text: &str) -> Option<Device> {
 fn parse_protocol(text: &str) -> Option<Protocol> {
     match text.parse() {
         Ok(number) => Some(Protocol(number)),
-        Err(_) => (0..=u8::MAX).map(Protocol).find(|protocol| protocol.name() == Some(text)),
+        Err(_) => (0..=u8::MAX)
+            .map(Protocol)
+            .find(|protocol| protocol.name() == Some(text)),
     }
 }
 
 /// An address with or without a port.
 fn parse_endpoint(text: &str) -> Option<Endpoint> {
     if let Ok(address) = text.parse() {
-        return Some(Endpoint { address, port: None });
+        return Some(Endpoint {
+            address,
+            port: None,
+        });
     }
     let (address, port) = text.rsplit_once(':')?;
     let port = Some(port.parse().ok()?);
@@ -156,5 +161,10 @@ fn parse_quoted(text: &str) -> Option<Quoted> {
     let (protocol, ends) = text.split_once(',')?;
     let (src, dst) = ends.split_once('>')?;
     let (src, dst, ports) = parse_ends(src, dst)?;
-    Some(Quoted { src, dst, protocol: parse_protocol(protocol)?, ports })
+    Some(Quoted {
+        src,
+        dst,
+        protocol: parse_protocol(protocol)?,
+        ports,
+    })
 }
