@@ -88,3 +88,8 @@ debian_mirror() {
 
 # Where a tarball or an image is made: beside its final name, moved when whole.
 partial() { printf '%s.partial' "$1"; }
+
+# The compiler of a kernel tree, by the name under which Debian installs it: gcc-14.
+kernel_cc() {
+	sed -n 's/^CONFIG_CC_VERSION_TEXT="\([^ "]*\).*/\1/p' "$1/.config" | sed 's/^x86_64-linux-gnu-//'
+}
