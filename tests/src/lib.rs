@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the tests of nftrace share: virtual machines that run a stock kernel.
+//! What the tests of nftrace share: virtual machines that run a stock kernel, what
+//! the scenarios must show, packets to parse.
 
+pub mod scenario;
+pub mod vectors;
 pub mod vm;
