@@ -114,7 +114,7 @@ http_server() {
 	printf 'hello from %s\n' "$ns" >"$pages/index.html"
 	in_ns "$ns" busybox httpd -p "$(endpoint "$address" "$port")" -h "$pages"
 	for ((i = 0; i < 50; i++)); do
-		[[ -z $(ip netns exec "$ns" ss --no-header --listening --tcp --numeric "sport = :$port") ]] || return 0
+		[[ $(in_ns "$ns" ss --no-header --listening --tcp --numeric "sport = :$port") != *LISTEN* ]] || return 0
 		sleep 0.1
 	done
 	die "no server on port $port in $ns"

@@ -2,7 +2,9 @@
 
 //! The scenarios: real traffic through real namespaces, and every record of it.
 
-use nftrace_tests::scenario::{Expected, Trace, S1, S2_BRIDGE, S2_IPV4, S2_IPV6, S3_IPV4, S3_IPV6};
+use nftrace_tests::scenario::{
+    Expected, Trace, S1, S2_BRIDGE, S2_IPV4, S2_IPV6, S3_IPV4, S3_IPV6, S3_LOCAL,
+};
 use nftrace_tests::vm::Vm;
 
 /// Runs a lab script and holds every record that it caused against what is expected.
@@ -68,5 +70,22 @@ fn s3_br_netfilter_shows_bridged_packets_to_the_host_once_when_it_came_after_us(
     scenario(
         &Vm::new("S3 after").script("tests/lab/s3.sh", &["ipv6", "after"]),
         &S3_IPV6,
+    );
+}
+
+#[test]
+fn s3_a_bridged_packet_for_the_host_itself_is_reported_once_when_br_netfilter_was_there_before_us()
+{
+    scenario(
+        &Vm::new("S3 local before").script("tests/lab/s3.sh", &["ipv4", "before", "host"]),
+        &S3_LOCAL,
+    );
+}
+
+#[test]
+fn s3_a_bridged_packet_for_the_host_itself_is_reported_once_when_br_netfilter_came_after_us() {
+    scenario(
+        &Vm::new("S3 local after").script("tests/lab/s3.sh", &["ipv4", "after", "host"]),
+        &S3_LOCAL,
     );
 }
