@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# harness.sh well|fail|crash|complain|sleep: the ends that a script can come to.
+# harness.sh well|fail|crash|complain|sleep|hang: the ends that a script can come to.
 
 set -euo pipefail
 
@@ -23,4 +23,9 @@ crash)
 	;;
 complain) echo "<4>WARNING: made up by a test" >/dev/kmsg ;;
 sleep) exec sleep infinity ;;
+hang) # nobody is left who would stop the script or write a log
+	kill -STOP "$PPID" "$(pgrep --full /mnt/vmtest/lab/run --oldest)"
+	sleep infinity
+	;;
+*) exit 2 ;;
 esac

@@ -83,3 +83,12 @@ fn a_script_that_never_ends_is_a_timeout() {
     let failure = failure(&vm("harness: sleep", "sleep").timeout(Duration::from_secs(2)));
     assert!(matches!(failure.reason, Reason::Timeout(_)), "{failure}");
 }
+
+#[test]
+fn a_guest_that_does_not_answer_any_more_is_given_up_and_ended() {
+    let vm = vm("harness: hang", "hang")
+        .timeout(Duration::from_secs(3))
+        .grace(Duration::from_secs(2));
+    let failure = failure(&vm);
+    assert!(matches!(failure.reason, Reason::Hung { .. }), "{failure}");
+}

@@ -80,6 +80,9 @@ impl Folder {
             let entry = entry?;
             fs::copy(entry.path(), self.path.join("lab").join(entry.file_name()))?;
         }
+        for (name, content) in &vm.files {
+            fs::write(self.path.join(name), content)?;
+        }
         let script = top().join(&vm.script);
         ensure!(
             script.parent() == Some(&lab) && script.is_file(),

@@ -33,9 +33,6 @@ const TIMED_OUT: i32 = 124;
 /// Booting takes 7 s without KVM on an idle machine; not every machine is idle.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
-/// What the guest may take to stop a script that is late, and to write its logs.
-const GRACE: Duration = Duration::from_secs(20);
-
 /// How often to look whether QEMU still lives.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -159,7 +156,7 @@ fn watch(
             Ok(Output::CommandStart) => {
                 seen.boot = start.elapsed();
                 during = "the script";
-                limit = vm.timeout + GRACE;
+                limit = vm.timeout + vm.grace;
                 deadline = Instant::now() + limit;
             }
             // Without its last line, `run` did not get as far as that.

@@ -44,7 +44,9 @@ pub struct Vm {
     script: PathBuf,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    files: Vec<(String, Vec<u8>)>,
     timeout: Duration,
+    grace: Duration,
     cpus: u8,
     memory: String,
     module: bool,
@@ -76,7 +78,9 @@ impl Vm {
             script: PathBuf::new(),
             args: Vec::new(),
             env: Vec::new(),
+            files: Vec::new(),
             timeout: Duration::from_secs(60),
+            grace: Duration::from_secs(20),
             cpus: 2,
             memory: "1G".to_owned(),
             module: true,
@@ -98,10 +102,25 @@ impl Vm {
         self
     }
 
+    /// A file for the script, which it finds as `/mnt/vmtest/NAME`.
+    #[must_use]
+    pub fn file(mut self, name: &str, content: Vec<u8>) -> Self {
+        self.files.push((name.to_owned(), content));
+        self
+    }
+
     /// How long the script may run; booting is not counted. 60 seconds when not said.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// What the guest may take beyond that to stop a late script and to write its
+    /// logs, before it counts as hanging. 20 seconds when not said.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 
