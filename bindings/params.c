@@ -11,11 +11,15 @@
 
 #include "helpers.h"
 
+/*
+ * There is always a function to set it, also where sysfs lets nobody write:
+ * insmod calls it without looking.
+ */
 #define NFTRACE_PARAM(param, permission)                                              \
 	int nftrace_##param##_set(const char *value, const struct kernel_param *kp);  \
 	int nftrace_##param##_get(char *buffer, const struct kernel_param *kp);       \
 	static const struct kernel_param_ops nftrace_##param##_ops = {                \
-		.set = (permission) & 0222 ? nftrace_##param##_set : NULL,            \
+		.set = nftrace_##param##_set,                                         \
 		.get = nftrace_##param##_get,                                         \
 	};                                                                            \
 	module_param_cb(param, &nftrace_##param##_ops, NULL, permission)
