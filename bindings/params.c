@@ -3,7 +3,8 @@
 /*
  * The module's parameters. The module!() macro of Rust knows integers and bools
  * only and shows none of them in sysfs, so they are declared here; those that
- * need code have it in module/control.rs, behind bindings/param.rs.
+ * need code have it in module/control.rs, behind bindings/param.rs. Each has a
+ * setter, also the read-only one: the module loader calls it without looking.
  */
 
 #include <linux/module.h>

@@ -8,8 +8,19 @@ use kernel::prelude::*;
 use nftrace_core::record::Record;
 use nftrace_core::ring::{Ring, Slot};
 
-/// Slots of a ring: 1 MiB for each CPU.
-const SLOTS: usize = 4096;
+/// The most slots of a ring: 1 MiB.
+const MOST_SLOTS: usize = 4096;
+
+/// Memory for all rings together: with more than 64 possible CPUs, each has less.
+const MEMORY: usize = 64 << 20;
+
+/// Slots of each of so many rings: a power of two.
+fn slots(rings: usize) -> usize {
+    let slots = (MEMORY / size_of::<Slot>()).checked_div(rings).unwrap_or(1);
+    // The largest power of two that is not larger.
+    let slots = 1_usize.wrapping_shl(slots.max(1).ilog2());
+    slots.min(MOST_SLOTS)
+}
 
 /// Memory that a ring or a table lies in.
 pub(crate) struct Storage<T>(KVVec<T>);
@@ -38,9 +49,11 @@ pub(crate) struct Rings(KVec<Ring<Storage<Slot>>>);
 impl Rings {
     /// Empty rings.
     pub(crate) fn new() -> Result<Self> {
+        let cpus = nr_cpu_ids();
+        let slots = slots(cpus as usize);
         let mut rings = KVec::new();
-        for _ in 0..nr_cpu_ids() {
-            let ring = Ring::new(Storage::new(SLOTS, Slot::new)?).ok_or(EINVAL)?;
+        for _ in 0..cpus {
+            let ring = Ring::new(Storage::new(slots, Slot::new)?).ok_or(EINVAL)?;
             rings.push(ring, GFP_KERNEL)?;
         }
         Ok(Self(rings))
