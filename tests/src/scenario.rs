@@ -337,36 +337,32 @@ pub const S2_BRIDGE: Expected = two_containers!(
     ]
 );
 
-/// S3: br_netfilter calls the host's IP hooks with the bridge for a device; at
-/// `FORWARD` the packet is already that of the port where it leaves.
-pub const S3_IPV4: Expected = two_containers!(
-    "172.17.0.2", "172.17.0.3",
-    [
-        "host PRE_ROUTING  dev=br0   in=br0 out=-"
-        "host FORWARD      dev=vethB in=br0 out=br0"
-        "host POST_ROUTING dev=vethB in=-   out=br0"
-    ],
-    [
-        "host PRE_ROUTING  dev=br0   in=br0 out=-"
-        "host FORWARD      dev=vethA in=br0 out=br0"
-        "host POST_ROUTING dev=vethA in=-   out=br0"
-    ]
-);
+/// br_netfilter calls the host's IP hooks with the bridge for a device; from
+/// `FORWARD` on the packet is already that of the port where it leaves.
+macro_rules! through_br_netfilter {
+    ($a:literal, $b:literal) => {
+        two_containers!(
+            $a,
+            $b,
+            [
+                "host PRE_ROUTING  dev=br0   in=br0 out=-"
+                "host FORWARD      dev=vethB in=br0 out=br0"
+                "host POST_ROUTING dev=vethB in=-   out=br0"
+            ],
+            [
+                "host PRE_ROUTING  dev=br0   in=br0 out=-"
+                "host FORWARD      dev=vethA in=br0 out=br0"
+                "host POST_ROUTING dev=vethA in=-   out=br0"
+            ]
+        )
+    };
+}
+
+/// S3: S2, and the host's IP hooks see each packet once.
+pub const S3_IPV4: Expected = through_br_netfilter!("172.17.0.2", "172.17.0.3");
 
 /// S3 over IPv6.
-pub const S3_IPV6: Expected = two_containers!(
-    "fd00:17::2", "fd00:17::3",
-    [
-        "host PRE_ROUTING  dev=br0   in=br0 out=-"
-        "host FORWARD      dev=vethB in=br0 out=br0"
-        "host POST_ROUTING dev=vethB in=-   out=br0"
-    ],
-    [
-        "host PRE_ROUTING  dev=br0   in=br0 out=-"
-        "host FORWARD      dev=vethA in=br0 out=br0"
-        "host POST_ROUTING dev=vethA in=-   out=br0"
-    ]
-);
+pub const S3_IPV6: Expected = through_br_netfilter!("fd00:17::2", "fd00:17::3");
 
 /// S3, but the second end is the host itself: br_netfilter has the packet pass
 /// `PRE_ROUTING` for the bridge and the host would have it pass a second time.

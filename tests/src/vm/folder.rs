@@ -36,11 +36,10 @@ pub(super) fn slug(name: &str) -> String {
     words.collect::<Vec<_>>().join("-").to_ascii_lowercase()
 }
 
-/// The folder of the test `name`, whether it exists or not.
+/// The folder of the test `name`, whether it exists or not: in the checkout, also
+/// where Cargo's own target folder is elsewhere.
 pub(super) fn path_of(name: &str) -> PathBuf {
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), |dir| top().join(dir));
-    target.join("vm").join(slug(name))
+    top().join("target/vm").join(slug(name))
 }
 
 impl Folder {
