@@ -27,6 +27,7 @@ images: module
 	@$(SCRIPTS)/guest-image >/dev/null
 
 demo: images
+	@echo 'nftrace: demo: compiling the test program (usually 1 min, the first time) ...' >&2
 	@$(RUN) cargo run --quiet --package nftrace-tests --bin demo
 
 check: module
