@@ -38,7 +38,7 @@ send_to_all() {
 		exec {fd}>"/dev/udp/10.1.$i.2/8080"
 		fds+=("$fd")
 	done
-	while [[ ! -e /tmp/stop ]] && ((SECONDS < 100)); do
+	while [[ ! -e /tmp/stop ]] && ((SECONDS < 300)); do
 		for fd in "${fds[@]}"; do printf x >&"$fd" || true; done
 	done
 }
@@ -48,7 +48,7 @@ send_to_all() {
 send_until_deleted() {
 	local fd i
 	exec {fd}>/dev/udp/127.0.0.1/8080
-	while [[ -e /run/netns/$1 ]] && ((SECONDS < 100)); do printf x >&"$fd" || true; done
+	while [[ -e /run/netns/$1 ]] && ((SECONDS < 300)); do printf x >&"$fd" || true; done
 	for ((i = 0; i < 50; i++)); do printf x >&"$fd" || true; done
 }
 

@@ -75,7 +75,7 @@ fn all_hooks<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
 fn two_hundred_namespaces_are_covered_until_they_are_destroyed_under_traffic() {
     let report = Vm::new("namespaces")
         .script("tests/lab/namespaces.sh", &[&COUNT.to_string()])
-        .timeout(Duration::from_secs(150))
+        .timeout(Duration::from_secs(240))
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"));
 

@@ -34,9 +34,9 @@ const TOO_MANY: &str = "65 items are too many; at most 64 ports and ranges are t
 
 /// A list of so many ports, 8080 the last of them.
 fn list_of(items: u16) -> String {
-    let mut list: String = (1..items).map(|port| format!("{port},")).collect();
-    list += "8080";
-    list
+    let mut ports: Vec<String> = (1..items).map(|port| port.to_string()).collect();
+    ports.push("8080".to_owned());
+    ports.join(",")
 }
 
 /// Settings that are refused, with their reasons; the list of 65 among them.
