@@ -5,4 +5,5 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
+#include <net/net_namespace.h>
 #include "helpers.h"

@@ -37,6 +37,13 @@ mod generated {
     include!(concat!(env!("NFTRACE_OBJ"), "/bindings/generated.rs"));
 }
 
+/// Waits for one RCU grace period: until no hook runs that ran when this was called.
+pub(crate) fn synchronize_rcu() {
+    // SAFETY: Its callers are in process context: the parameters' setters, and the
+    // module's init and exit. (The kernel crate has a wrapper from 7.3 on.)
+    unsafe { kernel::bindings::synchronize_rcu() };
+}
+
 /// The kernel's SipHash with a random key.
 pub(crate) struct SipHash([u64; 2]);
 

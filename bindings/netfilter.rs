@@ -12,7 +12,7 @@ use kernel::ffi::{c_int, c_uint, c_void};
 
 use kernel::bindings;
 use kernel::prelude::*;
-use kernel::sync::{rcu, Arc};
+use kernel::sync::Arc;
 
 use nftrace_core::hook::{Family, Hook};
 use nftrace_core::record::Device;
@@ -43,7 +43,7 @@ impl Verdict {
     /// The number that netfilter knows, `NF_…`.
     const fn number(self) -> c_uint {
         match self {
-            Self::Accept => bindings::NF_ACCEPT,
+            Self::Accept => generated::NF_ACCEPT,
         }
     }
 }
@@ -334,14 +334,14 @@ unsafe extern "C" fn namespace_exit(net: *mut bindings::net) {
 ///
 /// Written only by `register_pernet_subsys()` and its counterpart, under their lock.
 #[repr(transparent)]
-struct PernetOperations(core::cell::UnsafeCell<bindings::pernet_operations>);
+struct PernetOperations(core::cell::UnsafeCell<generated::pernet_operations>);
 
 // SAFETY: By the type invariants, the C side serialises all access.
 unsafe impl Sync for PernetOperations {}
 
 static PERNET_OPERATIONS: PernetOperations = PernetOperations(core::cell::UnsafeCell::new({
     // SAFETY: All zeroes is a value of this C structure of links and optional functions.
-    let mut ops: bindings::pernet_operations = unsafe { core::mem::zeroed() };
+    let mut ops: generated::pernet_operations = unsafe { core::mem::zeroed() };
     ops.init = Some(namespace_init);
     ops.exit = Some(namespace_exit);
     ops
@@ -389,7 +389,7 @@ impl Registration {
         );
         // SAFETY: The operations are a static that is registered nowhere, since
         // there is no other registration, and `drop` unregisters them.
-        let result = unsafe { bindings::register_pernet_subsys(PERNET_OPERATIONS.0.get()) };
+        let result = unsafe { generated::register_pernet_subsys(PERNET_OPERATIONS.0.get()) };
         if let Err(error) = kernel::error::to_result(result) {
             Self::release_handler();
             return Err(error);
@@ -407,7 +407,7 @@ impl Registration {
     fn release_handler() {
         let handler = HANDLER.swap(ptr::null_mut(), Ordering::AcqRel);
         // A packet may still be in the hook function that was unregistered just now.
-        rcu::synchronize_rcu();
+        super::synchronize_rcu();
         if !handler.is_null() {
             // SAFETY: By the invariants of `HANDLER`, it is from `Arc::into_raw`;
             // the swap took it out, and after the grace period no hook uses it.
@@ -419,7 +419,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         // SAFETY: By the type invariants, the operations are registered.
-        unsafe { bindings::unregister_pernet_subsys(PERNET_OPERATIONS.0.get()) };
+        unsafe { generated::unregister_pernet_subsys(PERNET_OPERATIONS.0.get()) };
         Self::release_handler();
     }
 }

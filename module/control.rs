@@ -5,12 +5,11 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 
-use kernel::sync::rcu;
-
 use nftrace_core::filter::PortFilter;
 use nftrace_core::ports::{ParseError, PortList};
 
 use crate::bindings::param::Param;
+use crate::bindings::synchronize_rcu;
 
 /// The ports that are traced. A static, since `ports=` is read before the module's init.
 pub(crate) static FILTER: PortFilter = PortFilter::new();
@@ -23,7 +22,7 @@ impl Param for Ports {
     type Error<'a> = ParseError<'a>;
 
     fn set(value: &str) -> Result<(), ParseError<'_>> {
-        FILTER.replace(&PortList::parse(value)?, rcu::synchronize_rcu);
+        FILTER.replace(&PortList::parse(value)?, synchronize_rcu);
         Ok(())
     }
 
