@@ -2,7 +2,7 @@
 
 //! The only unsafe code: what the kernel's C interfaces need, behind safe types.
 //!
-//! One file per interface: [`netfilter`] (hooks and the packet in a hook),
+//! One file per interface: [`netfilter`] (hooks), [`skb`] (the packet in a hook),
 //! [`work`] (a delayed work item), [`param`] (module parameters). [`exports`]
 //! gives the kernel the names by which it calls us. What is safe in the `kernel`
 //! crate is used from there.
@@ -11,6 +11,7 @@ use nftrace_core::fragments::KeyedHash;
 
 pub(crate) mod netfilter;
 pub(crate) mod param;
+pub(crate) mod skb;
 pub(crate) mod work;
 
 mod exports;

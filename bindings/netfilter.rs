@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Netfilter hooks in every network namespace, and the packet that a hook is given.
+//! Netfilter hooks in every network namespace.
 //!
 //! C headers: [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h),
 //! [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
 
 use core::marker::PhantomData;
-use core::ptr::{self, NonNull};
+use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use kernel::ffi::{c_int, c_uint, c_void};
 
@@ -15,10 +15,10 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 
 use nftrace_core::hook::{Family, Hook};
-use nftrace_core::record::Device;
 
 use super::exports::nftrace_hook;
 use super::generated;
+use super::skb::HookedPacket;
 
 /// What is called for each packet at each hook.
 ///
@@ -45,155 +45,6 @@ impl Verdict {
         match self {
             Self::Accept => generated::NF_ACCEPT,
         }
-    }
-}
-
-/// A packet in a hook.
-///
-/// # Invariants
-///
-/// `skb` and `state` are those of a running hook function of netfilter: valid, and
-/// so is what they point to, for `'a`. `'a` is inside an RCU read-side critical section.
-pub(crate) struct HookedPacket<'a> {
-    skb: NonNull<bindings::sk_buff>,
-    state: &'a generated::nf_hook_state,
-    hook: Hook,
-    family: Family,
-    // Neither `Send` nor `Sync`: RCU's critical section is that of this CPU.
-    _not_send: PhantomData<*mut ()>,
-}
-
-impl HookedPacket<'_> {
-    /// The hook.
-    #[inline]
-    pub(crate) fn hook(&self) -> Hook {
-        self.hook
-    }
-
-    /// The family.
-    #[inline]
-    pub(crate) fn family(&self) -> Family {
-        self.family
-    }
-
-    /// Where the network header starts in the packet's data; none before its start.
-    #[inline]
-    pub(crate) fn network_offset(&self) -> Option<u32> {
-        // SAFETY: By the type invariants, `skb` is valid.
-        let offset = unsafe { generated::nftrace_skb_network_offset(self.skb.as_ptr()) };
-        u32::try_from(offset).ok()
-    }
-
-    /// How many bytes the packet's data has, from where the hook sees it on.
-    #[inline]
-    pub(crate) fn len(&self) -> u32 {
-        // SAFETY: By the type invariants, `skb` is valid for reads.
-        unsafe { (*self.skb.as_ptr()).len }
-    }
-
-    /// Copies bytes of the packet's data, from `offset` on, into all of `buffer`.
-    ///
-    /// Returns whether the packet has so many; if not, `buffer` holds nothing of use.
-    #[inline]
-    pub(crate) fn copy(&self, offset: u32, buffer: &mut [u8]) -> bool {
-        let (Ok(offset), Ok(len)) = (c_int::try_from(offset), c_int::try_from(buffer.len())) else {
-            return false;
-        };
-        // SAFETY: By the type invariants, `skb` is valid. `skb_copy_bits()` checks
-        // `offset` and `len` against it, and `buffer` is valid for writes of `len` bytes.
-        let result = unsafe {
-            bindings::skb_copy_bits(self.skb.as_ptr(), offset, buffer.as_mut_ptr().cast(), len)
-        };
-        result == 0
-    }
-
-    /// The EtherType, in host byte order.
-    #[inline]
-    pub(crate) fn ethertype(&self) -> u16 {
-        // SAFETY: By the type invariants, `skb` is valid.
-        unsafe { generated::nftrace_skb_protocol(self.skb.as_ptr()) }
-    }
-
-    /// The firewall mark.
-    pub(crate) fn mark(&self) -> u32 {
-        // SAFETY: By the type invariants, `skb` is valid.
-        unsafe { generated::nftrace_skb_mark(self.skb.as_ptr()) }
-    }
-
-    /// The address of the `sk_buff`: no pointer to anything, but the same number
-    /// for as long as the packet lives. To be hashed before it is shown.
-    pub(crate) fn address(&self) -> u64 {
-        self.skb.as_ptr().addr() as u64
-    }
-
-    /// Whether br_netfilter had this packet at `PRE_ROUTING` before, for the bridge.
-    #[inline]
-    pub(crate) fn is_second_pass(&self) -> bool {
-        self.hook == Hook::PreRouting
-            && self.family != Family::Bridge
-            // SAFETY: By the type invariants, `skb` is valid, and it is at
-            // `PRE_ROUTING` of an IP family, where `skb->dev` is valid too.
-            && unsafe { generated::nftrace_skb_is_second_pass(self.skb.as_ptr()) }
-    }
-
-    /// The cookie of the namespace.
-    #[inline]
-    pub(crate) fn cookie(&self) -> u64 {
-        // SAFETY: By the type invariants, `state->net` is valid.
-        unsafe { generated::nftrace_net_cookie(self.state.net) }
-    }
-
-    /// The inode number of the namespace.
-    pub(crate) fn inode(&self) -> u32 {
-        // SAFETY: By the type invariants, `state->net` is valid.
-        unsafe { generated::nftrace_net_inode(self.state.net) }
-    }
-
-    /// The device through which the packet came.
-    pub(crate) fn input(&self) -> Device {
-        // SAFETY: By the type invariants, `state->in` is null or valid.
-        unsafe { device(self.state.in_) }
-    }
-
-    /// The device through which the packet will leave.
-    pub(crate) fn output(&self) -> Device {
-        // SAFETY: By the type invariants, `state->out` is null or valid.
-        unsafe { device(self.state.out) }
-    }
-
-    /// The device to which the packet belongs.
-    ///
-    /// None at `LOCAL_OUT`: there the stack has not set `skb->dev` for every
-    /// packet, and the field may be in use for something else.
-    pub(crate) fn dev(&self) -> Device {
-        if self.hook == Hook::LocalOut && self.family != Family::Bridge {
-            return Device::NONE;
-        }
-        // SAFETY: By the type invariants, `skb` is valid.
-        let dev = unsafe { generated::nftrace_skb_dev(self.skb.as_ptr()) };
-        // SAFETY: At every hook but `LOCAL_OUT`, the receive path, the forwarding
-        // path, the bridge or `ip_output()` and its siblings have set `skb->dev`
-        // to null or to a device that RCU keeps.
-        unsafe { device(dev) }
-    }
-}
-
-/// Copies what identifies a device.
-///
-/// # Safety
-///
-/// `dev` is null or points to a device that stays valid during the call.
-unsafe fn device(dev: *const bindings::net_device) -> Device {
-    if dev.is_null() {
-        return Device::NONE;
-    }
-    let mut name = [0; 16];
-    // SAFETY: `dev` is valid by this function's contract, and `name` has room for
-    // the IFNAMSIZ bytes that are written.
-    let index = unsafe { generated::nftrace_dev_name(dev, name.as_mut_ptr().cast()) };
-    Device {
-        index: u32::try_from(index).unwrap_or(0),
-        name,
     }
 }
 
@@ -276,24 +127,9 @@ pub(super) unsafe fn run_hook(
     if !handler.is_active() {
         return accept;
     }
-    // SAFETY: `state` is valid during the call, by this function's contract.
-    let Some(state) = (unsafe { state.as_ref() }) else {
+    // SAFETY: The contract is the same.
+    let Some(packet) = (unsafe { HookedPacket::new(skb, state) }) else {
         return accept;
-    };
-    let (Some(skb), Some(hook), Some(family)) = (
-        NonNull::new(skb),
-        Hook::from_number(state.hook),
-        Family::from_number(state.pf),
-    ) else {
-        return accept;
-    };
-    // INVARIANT: As this function's contract says.
-    let packet = HookedPacket {
-        skb,
-        state,
-        hook,
-        family,
-        _not_send: PhantomData,
     };
     handler.packet(&packet).number()
 }

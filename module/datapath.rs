@@ -19,7 +19,8 @@ use nftrace_core::record::{Record, Site};
 use super::control::{COUNTERS, FILTER};
 use super::dmesg::Printer;
 use super::rings::{Rings, Storage};
-use crate::bindings::netfilter::{Handler, HookedPacket, Verdict};
+use crate::bindings::netfilter::{Handler, Verdict};
+use crate::bindings::skb::HookedPacket;
 use crate::bindings::work::Worker;
 use crate::bindings::SipHash;
 

@@ -2,9 +2,10 @@
 
 //! The scenarios: real traffic through real namespaces, and every record of it.
 
-use nftrace_tests::scenario::{
-    Expected, Trace, S1, S2_BRIDGE, S2_IPV4, S2_IPV6, S3_IPV4, S3_IPV6, S3_LOCAL,
+use nftrace_tests::scenario::expected::{
+    S1, S2_BRIDGE, S2_IPV4, S2_IPV6, S3_IPV4, S3_IPV6, S3_LOCAL,
 };
+use nftrace_tests::scenario::{Expected, Trace};
 use nftrace_tests::vm::Vm;
 
 /// Runs a lab script and holds every record that it caused against what is expected.

@@ -8,7 +8,8 @@
 
 use std::process::ExitCode;
 
-use nftrace_tests::scenario::{Journey, Trace, S1};
+use nftrace_tests::scenario::expected::S1;
+use nftrace_tests::scenario::{Journey, Trace};
 use nftrace_tests::vm::Vm;
 
 fn demo() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use super::*;
+
+const EXPECTED: Expected = Expected {
+    request: "
+        a LOCAL_OUT   dev=-    in=-    out=eth0 10.0.0.1 P > 10.0.0.2 80
+        b PRE_ROUTING dev=eth0 in=eth0 out=-    10.0.0.1 P > 10.0.0.2 80
+    ",
+    reply: "
+        b LOCAL_OUT   dev=-    in=-    out=eth0 10.0.0.2 80 > 10.0.0.1 P
+        a PRE_ROUTING dev=eth0 in=eth0 out=-    10.0.0.2 80 > 10.0.0.1 P
+    ",
+};
+
+fn lines(request: bool, skb: u32, flags: &str) -> [String; 2] {
+    let (from, to, src, dst) = if request {
+        (1, 2, "10.0.0.1:5000", "10.0.0.2:80")
+    } else {
+        (2, 1, "10.0.0.2:80", "10.0.0.1:5000")
+    };
+    let line = |hook, ns, devices| {
+        format!(
+            "nftrace: v1 hook={hook} pf=ipv4 ns={ns} cookie={ns} {devices} proto=tcp src={src} \
+             dst={dst} flags={flags} len=60 skb={skb:08x} mark=0x0 verdict=accept rule=-"
+        )
+    };
+    [
+        line("LOCAL_OUT", from, "dev=- in=- out=eth0"),
+        line("PRE_ROUTING", to, "dev=eth0 in=eth0 out=-"),
+    ]
+}
+
+/// A connection: SYN, SYN-ACK, data each way; packets that are freed leave their address to others.
+fn connection() -> Vec<String> {
+    [
+        lines(true, 1, "S"),
+        lines(false, 2, "SA"),
+        lines(true, 1, "PA"),
+        lines(false, 1, "PA"),
+    ]
+    .concat()
+}
+
+fn journeys(messages: &[String]) -> Result<Vec<Journey>, Mismatch> {
+    Trace::new(messages.iter().map(String::as_str), "a 1\nb 2\n", "5000")?.journeys(&EXPECTED)
+}
+
+fn error(messages: &[String]) -> String {
+    journeys(messages).unwrap_err().to_string()
+}
+
+#[test]
+fn a_trace_in_which_every_packet_takes_its_way_is_sorted_into_packets() {
+    let journeys = journeys(&connection()).unwrap();
+    let ways: Vec<_> = journeys.iter().map(|journey| journey.is_request).collect();
+    assert_eq!(ways, [true, false, true, false]);
+    assert!(journeys.iter().all(|journey| journey.records.len() == 2));
+}
+
+#[test]
+fn packets_that_are_under_way_at_once_are_told_apart() {
+    let mut messages = connection();
+    messages.swap(3, 4);
+    assert_eq!(journeys(&messages).unwrap().len(), 4);
+}
+
+#[test]
+fn a_missing_record_is_found_wherever_it_is() {
+    for index in 0..8 {
+        let mut messages = connection();
+        messages.remove(index);
+        assert!(journeys(&messages).is_err(), "without record {index}");
+    }
+}
+
+#[test]
+fn a_doubled_record_is_found_wherever_it_is() {
+    for index in 0..8 {
+        let mut messages = connection();
+        messages.insert(index, messages[index].clone());
+        assert!(journeys(&messages).is_err(), "with record {index} twice");
+    }
+}
+
+#[test]
+fn records_in_the_wrong_order_are_found() {
+    let mut messages = connection();
+    messages.swap(0, 1);
+    assert!(error(&messages).starts_with("no packet starts with"));
+}
+
+#[test]
+fn another_device_another_address_and_another_namespace_are_found() {
+    for (old, new) in [
+        ("in=eth0", "in=eth1"),
+        ("src=10.0.0.1", "src=10.0.0.3"),
+        (" ns=2", " ns=3"),
+    ] {
+        let mut messages = connection();
+        messages[1] = messages[1].replace(old, new);
+        assert!(error(&messages).starts_with("expected"), "{new}");
+    }
+}
+
+#[test]
+fn a_connection_without_handshake_or_without_data_is_found() {
+    assert!(error(&connection()[2..]).starts_with("0 SYN packets of the client"));
+    assert!(error(&connection()[..6]).starts_with("no data of the server"));
+    assert!(error(&[]).starts_with("0 SYN packets of the client"));
+    let twice = [lines(true, 7, "S").to_vec(), connection()].concat();
+    assert!(error(&twice).starts_with("2 SYN packets of the client"));
+}
+
+#[test]
+fn a_line_that_claims_to_be_a_record_and_is_none_is_found() {
+    let messages = ["nftrace: v1 hook=NOWHERE".to_owned()];
+    assert!(error(&messages).starts_with("not a line of version 1"));
+}
