@@ -84,6 +84,8 @@ for ((i = 1; i <= COUNT; i++)); do
 		renice 10 $! >/dev/null
 	}
 	insmod "$MODULE" ports=8080 log_rate=30 bridge=$((i % 2))
+	# Each load is one under traffic, however slow the machine is.
+	await 1 printed suppressed
 	# Not always the same moment of what goes on.
 	sleep "0.0$((i % 10))"
 	if ((i == COUNT)); then
