@@ -17,9 +17,9 @@ static SLOTS: LazyLock<Slots> = LazyLock::new(|| Slots {
 /// The right to run one machine; given back when dropped.
 pub(super) struct Slot;
 
-/// A machine has two processors and keeps them busy. Measured without KVM on two
-/// cores, two machines at once take as long for a suite as one after the other,
-/// and each of them twice as long, which is nearer to every limit in time.
+/// Measured without KVM on two cores, two machines at once save a suite a third of
+/// its time, but each of them takes 1.4 times as long, and is nearer to every limit
+/// in time: not unless somebody asks for it.
 fn at_once() -> usize {
     let asked = std::env::var("NFTRACE_VMS")
         .ok()
