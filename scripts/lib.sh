@@ -6,6 +6,9 @@
 
 set -euo pipefail
 
+# An ordinary user's PATH has no chroot.
+PATH=$PATH:/usr/sbin:/sbin
+
 NFTRACE_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 NFTRACE_CACHE=${NFTRACE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nftrace}
 mkdir -p "$NFTRACE_CACHE"
