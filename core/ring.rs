@@ -2,8 +2,9 @@
 
 //! A ring of fixed slots: many producers, one consumer, no lock, drop-new.
 //!
-//! A producer reserves a position by moving `head`, writes the slot and commits
-//! it. When the ring is full the record is lost and counted: what was produced is
+//! A producer reads the clock, reserves a position by moving `head`, writes the
+//! slot and commits it. Positions are in the order of times: whoever finds that
+//! `head` has moved since before the clock was read, reads it again. When the ring is full the record is lost and counted: what was produced is
 //! what was taken plus what was lost. Nothing is ever overwritten.
 //!
 //! A slot is made of atomic words, so sharing one needs no `unsafe`, and a
@@ -50,6 +51,17 @@ pub struct Entry {
     pub record: Record,
 }
 
+/// What is at the consumer's end of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Empty,
+    /// A record that is still being written.
+    Busy,
+    /// A record of this time.
+    At(u64),
+}
+
 /// A ring over storage of a power of two of slots.
 ///
 /// # Invariants
@@ -86,33 +98,30 @@ impl<S: AsRef<[Slot]>> Ring<S> {
             .and_then(|index| self.slots.as_ref().get(index))
     }
 
-    /// Adds the record that `make` returns, or counts it as lost when there is no room.
-    ///
-    /// `make` is called after the position is reserved: a time taken in it is
-    /// later than the reservation, which is what [`Self::head`] builds on.
-    ///
-    /// Returns whether the record was added.
+    /// Adds the record that `make` returns for the time that `clock` says, or
+    /// counts it as lost when there is no room. Returns whether it was added.
     #[inline]
-    pub fn produce(&self, make: impl FnOnce() -> Record) -> bool {
+    pub fn produce(&self, clock: impl Fn() -> u64, make: impl FnOnce(u64) -> Record) -> bool {
         let mut head = self.head.load(Ordering::Relaxed);
-        loop {
+        let time = loop {
             let used = head.wrapping_sub(self.tail.load(Ordering::Acquire));
             // A head that is older than the tail says only that others were faster.
             if used > self.mask && used <= u64::MAX / 2 {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 return false;
             }
-            match self.head.compare_exchange_weak(
+            let time = clock();
+            match self.head.compare_exchange(
                 head,
                 head.wrapping_add(1),
                 Ordering::SeqCst,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => break,
+                Ok(_) => break time,
                 Err(now) => head = now,
             }
-        }
-        let record = make();
+        };
+        let record = make(time);
         if let Some(slot) = self.slot(head) {
             slot.lost
                 .store(self.lost.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -124,16 +133,18 @@ impl<S: AsRef<[Slot]>> Ring<S> {
         true
     }
 
-    /// The position up to which slots are reserved.
-    ///
-    /// Whoever reads a clock and then this: a record with an earlier time than
-    /// that of the clock stands below this position, written or not yet.
-    pub fn head(&self) -> u64 {
-        self.head.load(Ordering::SeqCst)
+    /// How many records the ring holds, those included that are being written.
+    pub fn len(&self) -> u64 {
+        self.head.load(Ordering::SeqCst).wrapping_sub(self.tail())
+    }
+
+    /// Whether the ring holds no record.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The position of the oldest record that was not taken.
-    pub fn tail(&self) -> u64 {
+    fn tail(&self) -> u64 {
         self.tail.load(Ordering::Relaxed)
     }
 
@@ -142,13 +153,30 @@ impl<S: AsRef<[Slot]>> Ring<S> {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// The oldest record, if it is written. For the one consumer.
-    pub fn peek(&self) -> Option<Entry> {
+    /// The slot of the oldest record, if that is written.
+    fn oldest(&self) -> Option<&Slot> {
         let tail = self.tail();
         let slot = self.slot(tail)?;
-        if slot.commit.load(Ordering::Acquire) != tail.wrapping_add(1) {
-            return None;
+        (slot.commit.load(Ordering::Acquire) == tail.wrapping_add(1)).then_some(slot)
+    }
+
+    /// What the consumer would find. For the one consumer.
+    pub fn next(&self) -> Next {
+        match self.oldest() {
+            // The time is a record's first word.
+            Some(slot) => Next::At(
+                slot.record
+                    .first()
+                    .map_or(0, |word| word.load(Ordering::Relaxed)),
+            ),
+            None if self.is_empty() => Next::Empty,
+            None => Next::Busy,
         }
+    }
+
+    /// The oldest record, if it is written. For the one consumer.
+    pub fn peek(&self) -> Option<Entry> {
+        let slot = self.oldest()?;
         let mut words = [0; RECORD_WORDS];
         for (value, word) in words.iter_mut().zip(&slot.record) {
             *value = word.load(Ordering::Relaxed);
@@ -169,6 +197,7 @@ impl<S: AsRef<[Slot]>> Ring<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::sync::atomic::AtomicBool;
 
     fn ring(slots: usize) -> Ring<Vec<Slot>> {
@@ -188,12 +217,16 @@ mod tests {
         Some(entry)
     }
 
+    fn produce(ring: &Ring<Vec<Slot>>, time: u64) -> bool {
+        ring.produce(|| time, record)
+    }
+
     #[test]
     fn records_come_out_in_the_order_in_which_they_went_in() {
         let ring = ring(4);
         for round in 0..10 {
             for i in 0..3 {
-                assert!(ring.produce(|| record(round * 3 + i)));
+                assert!(produce(&ring, round * 3 + i));
             }
             for i in 0..3 {
                 assert_eq!(take(&ring).unwrap().record, record(round * 3 + i));
@@ -206,14 +239,14 @@ mod tests {
     fn a_full_ring_keeps_the_old_records_and_counts_the_new_ones_as_lost() {
         let ring = ring(4);
         for i in 0..7 {
-            assert_eq!(ring.produce(|| record(i)), i < 4);
+            assert_eq!(produce(&ring, i), i < 4);
         }
         assert_eq!(ring.lost(), 3);
         for i in 0..4 {
             let entry = take(&ring).unwrap();
             assert_eq!((entry.record.time, entry.lost), (i, 0));
         }
-        assert!(ring.produce(|| record(9)));
+        assert!(produce(&ring, 9));
         assert_eq!(
             take(&ring).unwrap().lost,
             3,
@@ -224,14 +257,42 @@ mod tests {
     #[test]
     fn a_reserved_slot_hides_itself_and_those_behind_it_until_it_is_written() {
         let ring = ring(4);
-        ring.produce(|| {
-            assert_eq!(ring.head(), 1);
-            ring.produce(|| record(2));
-            assert!(ring.peek().is_none());
-            record(1)
-        });
+        assert_eq!(ring.next(), Next::Empty);
+        ring.produce(
+            || 1,
+            |time| {
+                produce(&ring, 2);
+                assert_eq!(ring.next(), Next::Busy);
+                assert!(ring.peek().is_none());
+                record(time)
+            },
+        );
+        assert_eq!(ring.next(), Next::At(1));
         assert_eq!(take(&ring).unwrap().record.time, 1);
         assert_eq!(take(&ring).unwrap().record.time, 2);
+    }
+
+    #[test]
+    fn who_is_overtaken_between_the_clock_and_the_reservation_reads_the_clock_again() {
+        let ring = ring(4);
+        let clock = Cell::new(0);
+        let tick = || {
+            clock.set(clock.get() + 1);
+            clock.get()
+        };
+        let overtaken = Cell::new(false);
+        ring.produce(
+            || {
+                let time = tick();
+                if !overtaken.replace(true) {
+                    ring.produce(tick, record);
+                }
+                time
+            },
+            record,
+        );
+        let times = [(); 2].map(|()| take(&ring).unwrap().record.time);
+        assert_eq!(times, [2, 3]);
     }
 
     #[test]
@@ -253,9 +314,7 @@ mod tests {
                 .map(|id| {
                     let ring = &ring;
                     scope.spawn(move || {
-                        (0..EACH)
-                            .filter(|i| ring.produce(|| record((id << 32) | i)))
-                            .count() as u64
+                        (0..EACH).filter(|i| produce(ring, (id << 32) | i)).count() as u64
                     })
                 })
                 .collect();

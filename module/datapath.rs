@@ -145,11 +145,11 @@ impl Datapath {
         traced
     }
 
-    fn record(&self, hooked: &HookedPacket<'_>, packet: &Packet, len: u32) -> Record {
+    fn record(&self, hooked: &HookedPacket<'_>, packet: &Packet, len: u32, time: u64) -> Record {
         let site = Site {
             hook: hooked.hook(),
             family: hooked.family(),
-            time: now(),
+            time,
             cookie: hooked.cookie(),
             inode: hooked.inode(),
             dev: hooked.dev(),
@@ -187,7 +187,8 @@ impl Handler for Datapath {
         match parsed {
             Ok(packet) => {
                 if self.is_traced(hooked, &packet) {
-                    self.rings.produce(|| self.record(hooked, &packet, len));
+                    self.rings
+                        .produce(|time| self.record(hooked, &packet, len, time));
                     self.printer.kick();
                 }
             }

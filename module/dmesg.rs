@@ -12,7 +12,7 @@ use kernel::time::Msecs;
 
 use nftrace_core::rate::Limiter;
 use nftrace_core::record::{Classic, Record, V1};
-use nftrace_core::ring::{Entry, Ring, Slot};
+use nftrace_core::ring::{Next, Ring, Slot};
 
 use super::control::{Format, COUNTERS};
 use super::datapath::now;
@@ -79,6 +79,16 @@ struct State {
     lost: KVec<u64>,
 }
 
+/// Where the earliest record is.
+enum Earliest<'a> {
+    /// Nowhere: there is none, or none that is early enough.
+    None,
+    /// That cannot be told: one is still being written.
+    Busy,
+    /// In this CPU's ring.
+    In(usize, &'a Ring<Storage<Slot>>),
+}
+
 /// Prints records in the order of their times, whichever CPU they are from.
 #[pin_data]
 pub(crate) struct Printer {
@@ -104,27 +114,32 @@ impl Printer {
         }? Error))
     }
 
-    /// Prints all records whose time is not later than now.
+    /// Prints all records whose time is not later than now, by their times.
     ///
-    /// A record's place is reserved before its time is taken, so once the clock
-    /// was read, every record of an earlier time has its place below the heads
-    /// that are read after it: the merge by time is exact.
+    /// The records of one packet are always printed in its order. The first of two
+    /// was written before the clock was read for the second; so when the second is
+    /// no later than our reading of the clock, the first can be seen, and in its
+    /// ring stands behind none that is later. Only a record of another packet, whose
+    /// writer is between the clock and its place in the ring, may come a run late.
     ///
     /// Returns whether all of them could be printed; one that is still being
     /// written holds up those that may be later.
     fn drain(&self, state: &mut State) -> bool {
         let until = now();
         // What comes in meanwhile is for the next run, so that this one ends.
-        let mut budget = self.rings.iter().fold(0_u64, |sum, ring| {
-            sum.wrapping_add(ring.head().wrapping_sub(ring.tail()))
-        });
+        let mut budget = self
+            .rings
+            .iter()
+            .fold(0_u64, |sum, ring| sum.wrapping_add(ring.len()));
         while budget > 0 {
             budget = budget.wrapping_sub(1);
-            let Some(earliest) = self.earliest(until) else {
-                return false;
+            let (cpu, ring) = match self.earliest(until) {
+                Earliest::Busy => return false,
+                Earliest::None => return true,
+                Earliest::In(cpu, ring) => (cpu, ring),
             };
-            let Some((cpu, ring, entry)) = earliest else {
-                return true;
+            let Some(entry) = ring.peek() else {
+                return false;
             };
             ring.pop();
             Self::report_losses(state, cpu, entry.lost);
@@ -133,31 +148,23 @@ impl Printer {
         true
     }
 
-    /// The record with the earliest time of all that is in the rings, if that is
-    /// not later than `until`; `Some(None)` if there is none, `None` if it cannot
-    /// be told, since one is still being written.
-    #[expect(clippy::type_complexity, reason = "used in one place")]
-    fn earliest(&self, until: u64) -> Option<Option<(usize, &Ring<Storage<Slot>>, Entry)>> {
-        let mut earliest: Option<(usize, &Ring<Storage<Slot>>, Entry)> = None;
-        let mut cpu: usize = 0;
+    /// Looks for the earliest record of all rings.
+    fn earliest(&self, until: u64) -> Earliest<'_> {
+        let mut earliest = Earliest::None;
+        let (mut cpu, mut bound) = (0_usize, until);
         for ring in self.rings.iter() {
-            match ring.peek() {
-                Some(entry) => {
-                    let time = entry.record.time;
-                    if time <= until
-                        && earliest
-                            .as_ref()
-                            .is_none_or(|(_, _, other)| time < other.record.time)
-                    {
-                        earliest = Some((cpu, ring, entry));
-                    }
+            match ring.next() {
+                Next::At(time) if time <= bound => {
+                    earliest = Earliest::In(cpu, ring);
+                    // Of records of the same time, the first CPU's comes first.
+                    bound = time.saturating_sub(1);
                 }
-                None if ring.head() != ring.tail() => return None,
-                None => {}
+                Next::Busy => return Earliest::Busy,
+                Next::At(_) | Next::Empty => {}
             }
             cpu = cpu.wrapping_add(1);
         }
-        Some(earliest)
+        earliest
     }
 
     /// Says how many records a ring lost since this was last said.
@@ -177,7 +184,7 @@ impl Printer {
     fn report_trailing_losses(&self, state: &mut State) {
         let mut cpu: usize = 0;
         for ring in self.rings.iter() {
-            if ring.head() == ring.tail() {
+            if ring.is_empty() {
                 Self::report_losses(state, cpu, ring.lost());
             }
             cpu = cpu.wrapping_add(1);

@@ -8,6 +8,8 @@ use kernel::prelude::*;
 use nftrace_core::record::Record;
 use nftrace_core::ring::{Ring, Slot};
 
+use super::datapath::now;
+
 /// The most slots of a ring: 1 MiB.
 const MOST_SLOTS: usize = 4096;
 
@@ -63,9 +65,9 @@ impl Rings {
     ///
     /// The CPU is a hint only: a ring takes records from anywhere.
     #[inline]
-    pub(crate) fn produce(&self, make: impl FnOnce() -> Record) {
+    pub(crate) fn produce(&self, make: impl FnOnce(u64) -> Record) {
         if let Some(ring) = self.0.get(CpuId::current().as_u32() as usize) {
-            ring.produce(make);
+            ring.produce(now, make);
         }
     }
 
