@@ -81,8 +81,8 @@ debian_mirror() {
 	fi
 	# Before the first apt-get update the origin is not known yet.
 	if [[ -z $mirror ]] && command -v apt-get >/dev/null; then
-		mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-			grep -E '/debian/?$' | head -n 1 || true)
+		mirror=$(apt-get indextargets --no-release-info --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+			grep -m 1 -E '/debian/?$' || true)
 	fi
 	[[ -n $mirror ]] || die "no Debian mirror found in this machine's apt configuration" \
 		"name one: NFTRACE_MIRROR=http://MIRROR/debian make ..."
