@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use nftrace_core::record::{v1, Record};
+use nftrace_tests::hooks;
 use nftrace_tests::vm::{Report, Vm};
 
 /// How many namespaces are made while the module is loaded.
@@ -56,21 +57,6 @@ fn steps(records: &[Record], inode: u32) -> Vec<String> {
     here.map(step).collect()
 }
 
-/// Every hook that must be there, for every name, as the script lists them.
-fn all_hooks<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for name in names {
-        for family in ["ip", "ip6", "bridge"] {
-            for hook in ["prerouting", "input", "forward", "output", "postrouting"] {
-                all.insert(format!(
-                    "{name} {family} {hook} -2147483648 nftrace_hook [nftrace]"
-                ));
-            }
-        }
-    }
-    all
-}
-
 #[test]
 fn two_hundred_namespaces_are_covered_until_they_are_destroyed_under_traffic() {
     let report = Vm::new("namespaces")
@@ -115,7 +101,7 @@ fn two_hundred_namespaces_are_covered_until_they_are_destroyed_under_traffic() {
 
     let before = report.file("before.txt").unwrap();
     let before: BTreeSet<String> = before.lines().map(str::to_owned).collect();
-    let all = all_hooks(inodes.keys().copied());
+    let all = hooks::all(inodes.keys().copied(), &["ip", "ip6", "bridge"]);
     let missing: Vec<_> = all.symmetric_difference(&before).collect();
     assert!(missing.is_empty(), "not as it must be: {missing:?}");
 

@@ -6,25 +6,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nftrace_core::record::v1;
+use nftrace_tests::hooks;
 use nftrace_tests::vm::Vm;
 use regex::Regex;
 
 const COUNT: usize = 50;
-
-/// Our hooks in the three namespaces, without those of the bridge family.
-fn all_hooks() -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for name in ["host", "ctrA", "ctrB"] {
-        for family in ["ip", "ip6"] {
-            for hook in ["prerouting", "input", "forward", "output", "postrouting"] {
-                all.insert(format!(
-                    "{name} {family} {hook} -2147483648 nftrace_hook [nftrace]"
-                ));
-            }
-        }
-    }
-    all
-}
 
 #[test]
 fn fifty_loads_and_unloads_under_traffic_leave_no_hook_and_break_no_connection() {
@@ -67,7 +53,8 @@ fn fifty_loads_and_unloads_under_traffic_leave_no_hook_and_break_no_connection()
 
     let before = report.file("before.txt").unwrap();
     let before: BTreeSet<String> = before.lines().map(str::to_owned).collect();
-    assert_eq!(before, all_hooks());
+    let all = hooks::all(["host", "ctrA", "ctrB"].into_iter(), &["ip", "ip6"]);
+    assert_eq!(before, all);
     assert_eq!(report.file("after.txt").unwrap(), "");
     let modules = report.file("modules.txt").unwrap();
     assert!(modules.contains("br_netfilter") && !modules.contains("nftrace"));
