@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod abi;
 pub mod filter;
 pub mod fragments;
 pub mod hook;
@@ -18,3 +19,4 @@ pub mod ports;
 pub mod rate;
 pub mod record;
 pub mod ring;
+pub mod trace;

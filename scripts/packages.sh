@@ -3,15 +3,17 @@
 #
 # The Debian packages that the project uses, each list in one place.
 
-# Compiles kernel modules in C and Rust, the command, the tests; runs the VMs.
+# Compiles kernel modules in C and Rust, the command, the tests; runs the VMs; reads
+# back what the command writes (tshark, Chromium).
 TOOLCHAIN_PACKAGES=(
-	bc bindgen bison busybox-static ca-certificates cargo cpio erofs-utils flex
-	g++ gcc gcc-14 git kmod libc6-dev libelf-dev libssl-dev make pahole python3-minimal
-	qemu-system-x86 qemu-utils rsync rust-clippy rust-src rustc rustfmt shellcheck xz-utils zstd
+	bc bindgen bison busybox-static ca-certificates cargo chromium-headless-shell cpio erofs-utils
+	flex g++ gcc gcc-14 git kmod libc6-dev libelf-dev libpcap-dev libssl-dev make pahole
+	python3-minimal qemu-system-x86 rsync rust-clippy rust-src rustc rustfmt shellcheck tshark
+	xz-utils zstd
 )
 
 # The userland of the guests in which the tests run.
 GUEST_PACKAGES=(
-	busybox-static conntrack curl ethtool iproute2 iptables iputils-ping kmod mount
-	netbase nftables procps qemu-guest-agent tcpdump tcpreplay util-linux
+	busybox-static conntrack curl docker.io ethtool iproute2 iptables iputils-ping kmod mount
+	netbase nftables procps qemu-guest-agent slirp4netns socat tcpdump tcpreplay util-linux
 )

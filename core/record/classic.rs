@@ -49,6 +49,7 @@ impl fmt::Display for Classic<'_> {
         let packet = record.packet();
         let (src, dst) = endpoints(packet.src, packet.dst, packet.ports());
         let hook = record.hook();
+        let (input, output) = (record.input(), record.output());
         let namespace = |device| Namespace(device, record.inode);
         writeln!(f, "{RULE} {}", hook.map_or("-", Hook::name))?;
         writeln!(
@@ -61,10 +62,10 @@ impl fmt::Display for Classic<'_> {
         writeln!(
             f,
             "IN DEV: {}, NS: {}, OUT DEV: {}, NS: {}",
-            Name(&record.input, "(null)"),
-            namespace(&record.input),
-            Name(&record.output, "(null)"),
-            namespace(&record.output),
+            Name(&input, "(null)"),
+            namespace(&input),
+            Name(&output, "(null)"),
+            namespace(&output),
         )?;
         write!(
             f,

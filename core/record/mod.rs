@@ -12,15 +12,17 @@ use crate::hook::{Family, Hook};
 use crate::packet::{Fragment, Icmp, Packet, Ports, Protocol, Quoted, Tcp, Transport};
 
 mod classic;
+mod context;
 mod device;
 pub mod v1;
 
 pub use classic::Classic;
+pub use context::{Conntrack, ConntrackState, Dropped, Kind, Socket, Text};
 pub use device::Device;
 pub use v1::V1;
 
 /// 64-bit words of a [`Record`].
-pub const RECORD_WORDS: usize = 30;
+pub const RECORD_WORDS: usize = 38;
 
 /// What was decided about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ impl Verdict {
 /// Where and when a packet was seen, and what surrounds its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
+    /// Before or behind all other functions of the hook.
+    pub kind: Kind,
     /// The hook.
     pub hook: Hook,
     /// The family whose hook it was.
@@ -74,15 +78,24 @@ pub struct Site {
     pub input: Device,
     /// The device through which it will leave.
     pub output: Device,
-    /// The packet's identity.
+    /// The packet's identity: the same from the first record of a packet until its
+    /// buffer is freed, and never that of another packet.
     pub skb: u64,
     /// Bytes from the network header on.
     pub len: u32,
     /// The firewall mark.
     pub mark: u32,
+    /// Segments that an offloaded packet will be split into; 0 where it is not offloaded.
+    pub gso_segs: u16,
+    /// The CPU.
+    pub cpu: u16,
+    /// The connection that conntrack has put the packet into.
+    pub conntrack: Option<Conntrack>,
+    /// The local socket that sends it, or will get it.
+    pub socket: Option<Socket>,
 }
 
-/// One packet at one hook, as plain data of fixed size.
+/// One packet at one hook, or the end of one, as plain data of fixed size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Record {
@@ -92,6 +105,7 @@ pub struct Record {
     pub cookie: u64,
     /// The packet's identity.
     pub skb: u64,
+    cgroup: u64,
     /// The namespace's inode number.
     pub inode: u32,
     /// Bytes from the network header on.
@@ -105,21 +119,34 @@ pub struct Record {
     id: u32,
     seq: u32,
     ack: u32,
+    reason: u32,
+    ct_id: u32,
+    ct_status: u32,
+    classid: u32,
+    uid: u32,
     /// `skb->dev`.
     pub dev: Device,
-    /// The device through which the packet came.
-    pub input: Device,
-    /// The device through which it will leave.
-    pub output: Device,
+    /// Two devices, or the name of the reason of a drop.
+    ends: [u8; 40],
     src: [u8; 16],
     dst: [u8; 16],
     quoted_src: [u8; 16],
     quoted_dst: [u8; 16],
+    ct_src: [u8; 16],
+    ct_dst: [u8; 16],
     src_port: u16,
     dst_port: u16,
     quoted_src_port: u16,
     quoted_dst_port: u16,
+    ct_src_port: u16,
+    ct_dst_port: u16,
     fragment_offset: u16,
+    /// Segments that an offloaded packet will be split into; 0 where it is not offloaded.
+    pub gso_segs: u16,
+    /// The CPU on which it was written.
+    pub cpu: u16,
+    has: u16,
+    kind: u8,
     hook: u8,
     family: u8,
     protocol: u8,
@@ -128,20 +155,26 @@ pub struct Record {
     icmp_code: u8,
     quoted_protocol: u8,
     verdict: u8,
-    has: u8,
-    reserved: [u8; 41],
+    ct_state: u8,
+    location: [u8; 32],
+    reserved: [u8; 2],
 }
 
 /// What of a record is there: bits of its `has`.
 mod has {
-    pub(super) const IPV6: u8 = 1;
-    pub(super) const PORTS: u8 = 1 << 1;
-    pub(super) const TCP: u8 = 1 << 2;
-    pub(super) const ICMP: u8 = 1 << 3;
-    pub(super) const FRAGMENT: u8 = 1 << 4;
-    pub(super) const MORE_FRAGMENTS: u8 = 1 << 5;
-    pub(super) const QUOTED: u8 = 1 << 6;
-    pub(super) const QUOTED_PORTS: u8 = 1 << 7;
+    pub(super) const IPV6: u16 = 1;
+    pub(super) const PORTS: u16 = 1 << 1;
+    pub(super) const TCP: u16 = 1 << 2;
+    pub(super) const ICMP: u16 = 1 << 3;
+    pub(super) const FRAGMENT: u16 = 1 << 4;
+    pub(super) const MORE_FRAGMENTS: u16 = 1 << 5;
+    pub(super) const QUOTED: u16 = 1 << 6;
+    pub(super) const QUOTED_PORTS: u16 = 1 << 7;
+    pub(super) const CONNTRACK: u16 = 1 << 8;
+    pub(super) const CONNTRACK_PORTS: u16 = 1 << 9;
+    pub(super) const SOCKET: u16 = 1 << 10;
+    /// The addresses are known: not where a dropped packet's headers could not be read.
+    pub(super) const PACKET: u16 = 1 << 11;
 }
 
 const _: () = assert!(size_of::<Record>() == RECORD_WORDS * 8);
@@ -162,6 +195,7 @@ impl Record {
         time: 0,
         cookie: 0,
         skb: 0,
+        cgroup: 0,
         inode: 0,
         len: 0,
         mark: 0,
@@ -170,18 +204,30 @@ impl Record {
         id: 0,
         seq: 0,
         ack: 0,
+        reason: 0,
+        ct_id: 0,
+        ct_status: 0,
+        classid: 0,
+        uid: 0,
         dev: Device::NONE,
-        input: Device::NONE,
-        output: Device::NONE,
+        ends: [0; 40],
         src: [0; 16],
         dst: [0; 16],
         quoted_src: [0; 16],
         quoted_dst: [0; 16],
+        ct_src: [0; 16],
+        ct_dst: [0; 16],
         src_port: 0,
         dst_port: 0,
         quoted_src_port: 0,
         quoted_dst_port: 0,
+        ct_src_port: 0,
+        ct_dst_port: 0,
         fragment_offset: 0,
+        gso_segs: 0,
+        cpu: 0,
+        has: 0,
+        kind: 0,
         hook: 0,
         family: 0,
         protocol: 0,
@@ -190,8 +236,9 @@ impl Record {
         icmp_code: 0,
         quoted_protocol: 0,
         verdict: 0,
-        has: 0,
-        reserved: [0; 41],
+        ct_state: 0,
+        location: [0; 32],
+        reserved: [0; 2],
     };
 
     /// The record of `packet`, seen at `site` and accepted.
@@ -204,40 +251,54 @@ impl Record {
             inode: site.inode,
             len: site.len,
             mark: site.mark,
-            id: packet.id,
             dev: site.dev,
-            input: site.input,
-            output: site.output,
-            src: address_bytes(packet.src),
-            dst: address_bytes(packet.dst),
+            ends: zerocopy::transmute!([site.input, site.output]),
+            gso_segs: site.gso_segs,
+            cpu: site.cpu,
+            kind: site.kind as u8,
             hook: site.hook.number(),
             family: site.family.number(),
-            protocol: packet.protocol.0,
             ..Self::EMPTY
         };
+        record.set_packet(packet);
+        if let Some(conntrack) = &site.conntrack {
+            record.set_conntrack(conntrack);
+        }
+        if let Some(socket) = &site.socket {
+            record.set_socket(socket);
+        }
+        record
+    }
+
+    #[inline]
+    fn set_packet(&mut self, packet: &Packet) {
+        self.has |= has::PACKET;
+        self.id = packet.id;
+        self.src = address_bytes(packet.src);
+        self.dst = address_bytes(packet.dst);
+        self.protocol = packet.protocol.0;
         if packet.src.is_ipv6() {
-            record.has |= has::IPV6;
+            self.has |= has::IPV6;
         }
         if let Some(fragment) = packet.fragment {
-            record.fragment_offset = fragment.offset;
-            record.has |= has::FRAGMENT;
+            self.fragment_offset = fragment.offset;
+            self.has |= has::FRAGMENT;
             if fragment.more {
-                record.has |= has::MORE_FRAGMENTS;
+                self.has |= has::MORE_FRAGMENTS;
             }
         }
         match packet.transport {
             Transport::None => {}
-            Transport::Ports(ports) => record.set_ports(ports),
+            Transport::Ports(ports) => self.set_ports(ports),
             Transport::Tcp(tcp) => {
-                record.set_ports(tcp.ports);
-                record.seq = tcp.seq;
-                record.ack = tcp.ack;
-                record.tcp_flags = tcp.flags;
-                record.has |= has::TCP;
+                self.set_ports(tcp.ports);
+                self.seq = tcp.seq;
+                self.ack = tcp.ack;
+                self.tcp_flags = tcp.flags;
+                self.has |= has::TCP;
             }
-            Transport::Icmp(icmp) => record.set_icmp(&icmp),
+            Transport::Icmp(icmp) => self.set_icmp(&icmp),
         }
-        record
     }
 
     #[inline]
@@ -266,7 +327,7 @@ impl Record {
     }
 
     #[inline]
-    const fn has(&self, what: u8) -> bool {
+    const fn has(&self, what: u16) -> bool {
         self.has & what != 0
     }
 
@@ -327,7 +388,18 @@ impl Record {
         })
     }
 
-    /// The hook; none in a record that nobody made.
+    /// What the record is about.
+    pub fn kind(&self) -> Kind {
+        Kind::from_number(self.kind)
+    }
+
+    /// Whether the headers are known, as they always are at a hook; see [`Self::packet`].
+    pub fn has_packet(&self) -> bool {
+        self.has(has::PACKET)
+    }
+
+    /// The hook; that of a drop is the last one that the packet entered. None in a
+    /// record that nobody made.
     pub fn hook(&self) -> Option<Hook> {
         Hook::from_number(self.hook)
     }

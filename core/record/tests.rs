@@ -14,6 +14,7 @@ fn device(name: &str) -> Device {
 
 fn site() -> Site {
     Site {
+        kind: Kind::Entry,
         hook: Hook::PreRouting,
         family: Family::Ipv4,
         time: 0,
@@ -25,6 +26,10 @@ fn site() -> Site {
         skb: 0x5f3a_9c10,
         len: 60,
         mark: 0,
+        gso_segs: 0,
+        cpu: 0,
+        conntrack: None,
+        socket: None,
     }
 }
 
@@ -275,7 +280,7 @@ prop_compose! {
         cookie: u64, inode: u32, skb: u64, len: u32, mark: u32,
         dev in any_device(), input in any_device(), output in any_device(),
     ) -> Site {
-        Site { hook, family, time: 0, cookie, inode, dev, input, output, skb, len, mark }
+        Site { hook, family, cookie, inode, dev, input, output, skb, len, mark, ..site() }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use ::core::fmt;
 
-use super::{endpoints, Record, Verdict};
+use super::{endpoints, Kind, Record, Verdict};
 use crate::hook::{Family, Hook};
 use crate::packet::{Protocol, Transport};
 
@@ -70,16 +70,21 @@ impl fmt::Display for V1<'_> {
         let (src, dst) = endpoints(packet.src, packet.dst, packet.ports());
         write!(
             f,
-            "v1 hook={} pf={} ns={} cookie={} dev={} in={} out={} proto={} src={src} dst={dst} flags=",
+            "v1 hook={} pf={} ns={} cookie={} dev={} in={} out={} ",
             record.hook().map_or("-", Hook::name),
             record.family().map_or("-", Family::name),
             record.inode,
             record.cookie,
             record.dev,
-            record.input,
-            record.output,
-            ProtocolName(packet.protocol),
+            record.input(),
+            record.output(),
         )?;
+        if record.has_packet() {
+            let protocol = ProtocolName(packet.protocol);
+            write!(f, "proto={protocol} src={src} dst={dst} flags=")?;
+        } else {
+            f.write_str("proto=- src=- dst=- flags=")?;
+        }
         match packet.transport {
             Transport::Tcp(tcp) => write!(f, "{}", TcpFlags(tcp.flags))?,
             _ => f.write_str("-")?,
@@ -106,6 +111,17 @@ impl fmt::Display for V1<'_> {
                 let (src, dst) = endpoints(quoted.src, quoted.dst, quoted.ports);
                 write!(f, " quoted={},{src}>{dst}", ProtocolName(quoted.protocol))?;
             }
+        }
+        if let Some(socket) = record.socket() {
+            if socket.classid != 0 {
+                write!(f, " classid={:#x}", socket.classid)?;
+            }
+        }
+        if record.kind() == Kind::Exit {
+            f.write_str(" at=exit")?;
+        }
+        if let Some(dropped) = record.dropped() {
+            write!(f, " drop={} location={}", dropped.name, dropped.location)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use nftrace_core::fragments::{Entry, Fragments, KeyedHash};
 use nftrace_core::hook::{Family, Hook};
 use nftrace_core::packet::{self, Network, Packet};
 use nftrace_core::ports::PortList;
-use nftrace_core::record::{v1, Device, Record, Site, V1};
+use nftrace_core::record::{v1, Device, Kind, Record, Site, V1};
 use nftrace_tests::vectors::{self, Vector};
 use nftrace_tests::vm::{Report, Vm};
 use pcap_file::pcap::{PcapPacket, PcapWriter};
@@ -90,6 +90,7 @@ fn headers(line: &str) -> String {
 
 fn line(packet: &Packet) -> String {
     let site = Site {
+        kind: Kind::Entry,
         hook: Hook::PreRouting,
         family: Family::Ipv4,
         time: 0,
@@ -101,6 +102,10 @@ fn line(packet: &Packet) -> String {
         skb: 0,
         len: 0,
         mark: 0,
+        gso_segs: 0,
+        cpu: 0,
+        conntrack: None,
+        socket: None,
     };
     V1(&Record::new(&site, packet)).to_string()
 }

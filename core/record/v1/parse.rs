@@ -5,7 +5,7 @@
 
 use ::core::net::{IpAddr, Ipv4Addr};
 
-use super::super::{address_bytes, has, Device, Endpoint, Record, Verdict};
+use super::super::{address_bytes, has, Device, Endpoint, Kind, Record, Socket, Verdict};
 use super::{PREFIX, TCP_FLAGS};
 use crate::hook::{Family, Hook};
 use crate::packet::{Icmp, Ports, Protocol, Quoted};
@@ -14,7 +14,8 @@ use crate::packet::{Icmp, Ports, Protocol, Quoted};
 ///
 /// Keys that are not known, behind those that are, are passed over: a later
 /// version may add some. What a line does not say (time, interface indexes,
-/// sequence numbers) is zero in the record.
+/// sequence numbers) is zero in the record, and the uid of a socket of which only
+/// the classid is known is `u32::MAX`.
 ///
 /// Returns none for a line that is no record of version 1.
 pub fn parse(line: &str) -> Option<Record> {
@@ -28,18 +29,23 @@ pub fn parse(line: &str) -> Option<Record> {
     record.inode = value("ns")?.parse().ok()?;
     record.cookie = value("cookie")?.parse().ok()?;
     record.dev = parse_device(value("dev")?)?;
-    record.input = parse_device(value("in")?)?;
-    record.output = parse_device(value("out")?)?;
-    let protocol = parse_protocol(value("proto")?)?;
-    record.protocol = protocol.0;
-    let (src, dst, ports) = parse_ends(value("src")?, value("dst")?)?;
-    if src.is_ipv6() {
-        record.has |= has::IPV6;
-    }
-    record.src = address_bytes(src);
-    record.dst = address_bytes(dst);
-    if let Some(ports) = ports {
-        record.set_ports(ports);
+    let ends = [parse_device(value("in")?)?, parse_device(value("out")?)?];
+    record.kind = Kind::Entry as u8;
+    record.ends = zerocopy::transmute!(ends);
+    let protocol = value("proto")?;
+    let (src, dst) = (value("src")?, value("dst")?);
+    if (protocol, src, dst) != ("-", "-", "-") {
+        record.protocol = parse_protocol(protocol)?.0;
+        let (src, dst, ports) = parse_ends(src, dst)?;
+        record.has |= has::PACKET;
+        if src.is_ipv6() {
+            record.has |= has::IPV6;
+        }
+        record.src = address_bytes(src);
+        record.dst = address_bytes(dst);
+        if let Some(ports) = ports {
+            record.set_ports(ports);
+        }
     }
     let flags = value("flags")?;
     if flags != "-" {
@@ -55,8 +61,20 @@ pub fn parse(line: &str) -> Option<Record> {
         rule => rule.parse().ok()?,
     };
 
+    let (mut reason, mut location) = (None, "");
     for word in words {
         match word.split_once('=') {
+            Some(("at", "exit")) => record.kind = Kind::Exit as u8,
+            Some(("drop", name)) => reason = Some(name),
+            Some(("location", value)) => location = value,
+            Some(("classid", value)) => {
+                let classid = u32::from_str_radix(value.strip_prefix("0x")?, 16).ok()?;
+                record.set_socket(&Socket {
+                    classid,
+                    uid: u32::MAX,
+                    cgroup: 0,
+                });
+            }
             Some(("frag", value)) => parse_fragment(&mut record, value)?,
             Some(("icmp", value)) => {
                 let (kind, code) = value.split_once('/')?;
@@ -71,6 +89,10 @@ pub fn parse(line: &str) -> Option<Record> {
             }
             _ => {}
         }
+    }
+    if let Some(name) = reason {
+        let text = |text| if text == "-" { "" } else { text };
+        record.set_dropped(0, text(name).as_bytes(), text(location).as_bytes());
     }
     Some(record)
 }

@@ -250,7 +250,9 @@ fn step(record: &Record, roles: &HashMap<u32, String>, client_port: &str) -> Str
     let (src, dst) = ends(&record.packet(), client_port);
     format!(
         "{role} {bridge}{hook} dev={} in={} out={} {src} > {dst}",
-        record.dev, record.input, record.output
+        record.dev,
+        record.input(),
+        record.output()
     )
 }
 
