@@ -46,7 +46,9 @@ impl fmt::Display for ProtocolName {
     }
 }
 
-struct TcpFlags(u8);
+/// TCP flags, one letter each; `0` for none.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpFlags(pub u8);
 
 impl fmt::Display for TcpFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
