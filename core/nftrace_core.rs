@@ -11,12 +11,12 @@
 #![deny(missing_docs)]
 
 pub mod abi;
-pub mod filter;
-pub mod fragments;
 pub mod hook;
+pub mod lives;
 pub mod packet;
 pub mod ports;
 pub mod rate;
+pub mod recent;
 pub mod record;
 pub mod ring;
 pub mod trace;

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A ring of fixed slots: many producers, one consumer, no lock, drop-new.
+//! A ring of fixed slots: many producers, any number of readers, no lock.
 //!
 //! A producer reads the clock, reserves a position by moving `head`, writes the
 //! slot and commits it. Positions are in the order of times: whoever finds that
-//! `head` has moved since before the clock was read, reads it again. When the ring is full the record is lost and counted: what was produced is
-//! what was taken plus what was lost. Nothing is ever overwritten.
+//! `head` has moved since before the clock was read, reads it again. A new record
+//! takes the place of the oldest one, so a reader that stands still blinds nobody
+//! else, and whoever comes late finds the last records there.
 //!
-//! A slot is made of atomic words, so sharing one needs no `unsafe`, and a
-//! commit word of the position plus one tells a written slot from any other state.
+//! Each reader keeps a [`Cursor`] of its own and finds out by itself what it lost:
+//! what was produced since its start is what it was given plus what it lost plus
+//! what it can still read. A slot is made of atomic words, so sharing one, also
+//! with another address space, needs no `unsafe`. The commit word is that of a
+//! seqlock: a reader whose slot is taken from it while it reads finds it changed.
 
-use ::core::sync::atomic::{AtomicU64, Ordering};
+use ::core::sync::atomic::{fence, AtomicU64, Ordering};
 
+use crate::abi::Frame;
 use crate::record::{Record, RECORD_WORDS};
 
 /// Words of a slot: the commit word, the losses before it, the record.
@@ -20,10 +25,14 @@ pub const SLOT_WORDS: usize = RECORD_WORDS + 2;
 /// Room for one record.
 #[repr(C, align(64))]
 pub struct Slot {
+    /// The position plus one when it is written; 0 while it is not.
     commit: AtomicU64,
+    /// What the ring had lost when it was written.
     lost: AtomicU64,
     record: [AtomicU64; RECORD_WORDS],
 }
+
+const _: () = assert!(size_of::<Slot>() == SLOT_WORDS * 8);
 
 impl Slot {
     /// A slot that was never written.
@@ -34,6 +43,10 @@ impl Slot {
             record: [const { AtomicU64::new(0) }; RECORD_WORDS],
         }
     }
+
+    fn is_committed(&self, position: u64) -> bool {
+        self.commit.load(Ordering::Acquire) == position.wrapping_add(1)
+    }
 }
 
 impl Default for Slot {
@@ -42,16 +55,142 @@ impl Default for Slot {
     }
 }
 
-/// A record as the consumer finds it.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// How many records the ring had lost, since it was made, when this one was written.
-    pub lost: u64,
-    /// The record.
-    pub record: Record,
+/// What stands before the slots.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct Header {
+    /// Where the next record goes.
+    head: AtomicU64,
+    /// Records for which the ring had no room, because the slot of the oldest one
+    /// was still being written.
+    lost: AtomicU64,
 }
 
-/// What is at the consumer's end of a ring.
+/// The memory that a ring lies in.
+pub trait Memory {
+    /// The header, zeroes in a new ring.
+    fn header(&self) -> &Header;
+    /// The slots, zeroes in a new ring: always the same, a power of two of them.
+    fn slots(&self) -> &[Slot];
+}
+
+/// A ring as its producers see it.
+pub struct Ring<M>(M);
+
+impl<M: Memory> Ring<M> {
+    /// A ring in this memory; none if the number of its slots is not a power of two.
+    pub fn new(memory: M) -> Option<Self> {
+        View::new(memory.header(), memory.slots())?;
+        Some(Self(memory))
+    }
+
+    /// The memory.
+    pub fn memory(&self) -> &M {
+        &self.0
+    }
+
+    /// The ring as its readers see it.
+    pub fn view(&self) -> View<'_> {
+        View {
+            header: self.0.header(),
+            slots: self.0.slots(),
+        }
+    }
+
+    /// Adds the record that `make` returns for the time that `clock` says. Returns
+    /// whether it was added: it is lost, and counted, when the slot whose turn it
+    /// is has been in the hands of another producer for a whole round.
+    #[inline]
+    pub fn produce(&self, clock: impl Fn() -> u64, make: impl FnOnce(u64) -> Record) -> bool {
+        let header = self.0.header();
+        let slots = self.0.slots();
+        let mut head = header.head.load(Ordering::Relaxed);
+        let (slot, time) = loop {
+            let Some(slot) = slots.get(index(slots, head)) else {
+                return false;
+            };
+            // What the slot's last writer, a round ago, left; 0 in the first round.
+            let before = head.wrapping_add(1).saturating_sub(slots.len() as u64);
+            if slot.commit.load(Ordering::Acquire) != before {
+                let now = header.head.load(Ordering::Relaxed);
+                if now != head {
+                    // Others were faster.
+                    head = now;
+                    continue;
+                }
+                header.lost.fetch_add(1, Ordering::Relaxed);
+                return false;
+            }
+            let time = clock();
+            match header.head.compare_exchange(
+                head,
+                head.wrapping_add(1),
+                Ordering::SeqCst,
+                Ordering::Relaxed,
+            ) {
+                // The slot is ours until we commit it: nobody else gets this position.
+                Ok(_) => break (slot, time),
+                Err(now) => head = now,
+            }
+        };
+        slot.commit.store(0, Ordering::Relaxed);
+        // Who finds one of the words below also finds that.
+        fence(Ordering::Release);
+        let record = make(time);
+        slot.lost
+            .store(header.lost.load(Ordering::Relaxed), Ordering::Relaxed);
+        for (word, value) in slot.record.iter().zip(record.to_words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        slot.commit.store(head.wrapping_add(1), Ordering::Release);
+        true
+    }
+}
+
+#[inline]
+fn index(slots: &[Slot], position: u64) -> usize {
+    // A power of two of slots: the low bits say which one, whatever the width of `usize`.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "only the low bits are wanted"
+    )]
+    let position = position as usize;
+    position & slots.len().wrapping_sub(1)
+}
+
+/// A ring as its readers see it.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    header: &'a Header,
+    slots: &'a [Slot],
+}
+
+impl<'a> View<'a> {
+    /// The ring of these parts; none if the number of slots is not a power of two.
+    pub fn new(header: &'a Header, slots: &'a [Slot]) -> Option<Self> {
+        slots
+            .len()
+            .is_power_of_two()
+            .then_some(Self { header, slots })
+    }
+
+    /// How many records were added since the ring was made.
+    pub fn added(&self) -> u64 {
+        self.header.head.load(Ordering::SeqCst)
+    }
+
+    /// How many records were made for this ring.
+    pub fn total(&self) -> u64 {
+        self.added().wrapping_add(self.refused())
+    }
+
+    /// How many records found no room since the ring was made.
+    pub fn refused(&self) -> u64 {
+        self.header.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// What a reader finds next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Nothing.
@@ -62,284 +201,217 @@ pub enum Next {
     At(u64),
 }
 
-/// A ring over storage of a power of two of slots.
-///
-/// # Invariants
-///
-/// `slots` is a power of two and never changes; `tail <= head <= tail + slots`, as
-/// positions that only grow.
-pub struct Ring<S> {
-    slots: S,
-    mask: u64,
-    /// Where the next record goes.
-    head: AtomicU64,
-    /// Where the oldest record is that was not taken.
-    tail: AtomicU64,
-    lost: AtomicU64,
+/// Where a reader stands in a ring.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    position: u64,
+    /// What the ring had lost, as far as this reader knows.
+    refused: u64,
+    /// What this reader lost since the last frame.
+    lost: u64,
 }
 
-impl<S: AsRef<[Slot]>> Ring<S> {
-    /// A ring of these slots; none if their number is not a power of two.
-    pub fn new(slots: S) -> Option<Self> {
-        let count = slots.as_ref().len() as u64;
-        count.is_power_of_two().then(|| Self {
-            slots,
-            mask: count.wrapping_sub(1),
-            head: AtomicU64::new(0),
-            tail: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-        })
+impl Cursor {
+    /// A reader of what comes from now on.
+    pub fn newest(view: View<'_>) -> Self {
+        // In this order: what is lost in between counts.
+        let refused = view.refused();
+        Self {
+            position: view.added(),
+            refused,
+            lost: 0,
+        }
     }
 
-    #[inline]
-    fn slot(&self, position: u64) -> Option<&Slot> {
-        usize::try_from(position & self.mask)
-            .ok()
-            .and_then(|index| self.slots.as_ref().get(index))
+    /// A reader of all that is still there.
+    pub fn oldest(view: View<'_>) -> Self {
+        let newest = Self::newest(view);
+        Self {
+            position: newest.position.saturating_sub(view.slots.len() as u64),
+            ..newest
+        }
     }
 
-    /// Adds the record that `make` returns for the time that `clock` says, or
-    /// counts it as lost when there is no room. Returns whether it was added.
-    #[inline]
-    pub fn produce(&self, clock: impl Fn() -> u64, make: impl FnOnce(u64) -> Record) -> bool {
-        let mut head = self.head.load(Ordering::Relaxed);
-        let time = loop {
-            let used = head.wrapping_sub(self.tail.load(Ordering::Acquire));
-            // A head that is older than the tail says only that others were faster.
-            if used > self.mask && used <= u64::MAX / 2 {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-                return false;
+    /// How many records there are to read, those included that are being written.
+    pub fn unread(&self, view: View<'_>) -> u64 {
+        view.added()
+            .wrapping_sub(self.position)
+            .min(view.slots.len() as u64)
+    }
+
+    /// Passes over what was overwritten.
+    fn catch_up(&mut self, head: u64, slots: u64) {
+        let behind = head.wrapping_sub(self.position);
+        if behind > slots {
+            // A little more than must be: what is about to be overwritten would be
+            // lost while it is read.
+            let skip = behind
+                .wrapping_sub(slots)
+                .wrapping_add(slots >> 4)
+                .min(behind);
+            self.position = self.position.wrapping_add(skip);
+            self.lost = self.lost.wrapping_add(skip);
+        }
+    }
+
+    /// Has `read` read the slot of the next record, if it can.
+    fn look<'a, T>(&mut self, view: View<'a>, read: impl Fn(&'a Slot) -> T) -> Result<T, Next> {
+        loop {
+            let head = view.added();
+            self.catch_up(head, view.slots.len() as u64);
+            if self.position == head {
+                return Err(Next::Empty);
             }
-            let time = clock();
-            match self.head.compare_exchange(
-                head,
-                head.wrapping_add(1),
-                Ordering::SeqCst,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break time,
-                Err(now) => head = now,
+            let Some(slot) = view.slots.get(index(view.slots, self.position)) else {
+                return Err(Next::Empty);
+            };
+            let ready = slot.is_committed(self.position);
+            let value = read(slot);
+            // Before this loads the commit word again, all of the above is loaded.
+            fence(Ordering::Acquire);
+            if ready && slot.commit.load(Ordering::Relaxed) == self.position.wrapping_add(1) {
+                return Ok(value);
             }
+            // Not written yet, or overwritten: the head says which.
+            if view.added().wrapping_sub(self.position) <= view.slots.len() as u64 {
+                return Err(Next::Busy);
+            }
+        }
+    }
+
+    /// What [`Self::take`] would find.
+    pub fn next(&mut self, view: View<'_>) -> Next {
+        // The time is a record's first word.
+        let time = |slot: &Slot| {
+            slot.record
+                .first()
+                .map_or(0, |word| word.load(Ordering::Relaxed))
         };
-        let record = make(time);
-        if let Some(slot) = self.slot(head) {
-            slot.lost
-                .store(self.lost.load(Ordering::Relaxed), Ordering::Relaxed);
-            for (word, value) in slot.record.iter().zip(record.to_words()) {
-                word.store(value, Ordering::Relaxed);
+        match self.look(view, time) {
+            Ok(time) => Next::At(time),
+            Err(next) => next,
+        }
+    }
+
+    /// The next record, if it is written.
+    pub fn take(&mut self, view: View<'_>) -> Option<Frame> {
+        let read = |slot: &Slot| {
+            let mut words = [0; RECORD_WORDS];
+            for (value, word) in words.iter_mut().zip(&slot.record) {
+                *value = word.load(Ordering::Relaxed);
             }
-            slot.commit.store(head.wrapping_add(1), Ordering::Release);
-        }
-        true
-    }
-
-    /// How many records the ring holds, those included that are being written.
-    pub fn len(&self) -> u64 {
-        self.head.load(Ordering::SeqCst).wrapping_sub(self.tail())
-    }
-
-    /// Whether the ring holds no record.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The position of the oldest record that was not taken.
-    fn tail(&self) -> u64 {
-        self.tail.load(Ordering::Relaxed)
-    }
-
-    /// How many records were lost since the ring was made.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
-    }
-
-    /// The slot of the oldest record, if that is written.
-    fn oldest(&self) -> Option<&Slot> {
-        let tail = self.tail();
-        let slot = self.slot(tail)?;
-        (slot.commit.load(Ordering::Acquire) == tail.wrapping_add(1)).then_some(slot)
-    }
-
-    /// What the consumer would find. For the one consumer.
-    pub fn next(&self) -> Next {
-        match self.oldest() {
-            // The time is a record's first word.
-            Some(slot) => Next::At(
-                slot.record
-                    .first()
-                    .map_or(0, |word| word.load(Ordering::Relaxed)),
-            ),
-            None if self.is_empty() => Next::Empty,
-            None => Next::Busy,
-        }
-    }
-
-    /// The oldest record, if it is written. For the one consumer.
-    pub fn peek(&self) -> Option<Entry> {
-        let slot = self.oldest()?;
-        let mut words = [0; RECORD_WORDS];
-        for (value, word) in words.iter_mut().zip(&slot.record) {
-            *value = word.load(Ordering::Relaxed);
-        }
-        Some(Entry {
-            lost: slot.lost.load(Ordering::Relaxed),
+            (words, slot.lost.load(Ordering::Relaxed))
+        };
+        let (words, refused) = self.look(view, read).ok()?;
+        self.notice(refused);
+        let frame = Frame {
+            position: self.position,
+            lost: self.lost,
             record: Record::from_words(words),
+        };
+        self.position = self.position.wrapping_add(1);
+        self.lost = 0;
+        Some(frame)
+    }
+
+    /// Takes a frame back that was taken last: it is the next one again.
+    pub fn put_back(&mut self, frame: &Frame) {
+        self.position = frame.position;
+        self.lost = self.lost.wrapping_add(frame.lost);
+    }
+
+    /// Changes with every frame that is taken and every loss that is known; what
+    /// the ring's [`View::total`] is when there is nothing to read.
+    pub fn total(&self) -> u64 {
+        self.position.wrapping_add(self.refused)
+    }
+
+    /// What was lost behind the last record that was taken: where there is nothing
+    /// to read, and only if there is something to tell.
+    pub fn take_gap(&mut self, view: View<'_>) -> Option<Frame> {
+        let refused = view.refused();
+        if self.next(view) != Next::Empty {
+            return None;
+        }
+        self.notice(refused);
+        let lost = ::core::mem::take(&mut self.lost);
+        (lost > 0).then_some(Frame {
+            position: self.position,
+            lost,
+            record: Record::EMPTY,
         })
     }
 
-    /// Takes the record that [`Self::peek`] showed: its slot is free again.
-    pub fn pop(&self) {
-        self.tail
-            .store(self.tail().wrapping_add(1), Ordering::Release);
+    /// Counts what the ring refused until it had refused so many. Two producers may
+    /// have written down their counts in the other order.
+    fn notice(&mut self, refused: u64) {
+        let new = refused.saturating_sub(self.refused);
+        self.refused = self.refused.max(refused);
+        self.lost = self.lost.wrapping_add(new);
     }
+}
+
+/// What a reader of several rings finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is returned, never stored; there is no heap to put it on"
+)]
+pub enum Merged {
+    /// Nothing more up to the time in question.
+    Empty,
+    /// That cannot be told: a record is still being written that may come before all others.
+    Busy,
+    /// The earliest record, or a gap where nothing follows; its ring's number.
+    Frame(usize, Frame),
+}
+
+/// Takes the earliest record of several rings, one cursor each, that is no later
+/// than `until`; after the last one the gaps behind it.
+///
+/// The records of one packet always come in its order. The first of two was written
+/// before the clock was read for the second; so when the second is no later than the
+/// caller's reading of the clock (`until`), the first can be seen, and in its ring
+/// stands behind none that is later. Only a record of another packet, whose writer is
+/// between the clock and its place in the ring, may come out of order.
+pub fn merge<'a>(
+    cursors: &mut [Cursor],
+    view: impl Fn(usize) -> Option<View<'a>>,
+    until: u64,
+) -> Merged {
+    let mut earliest = None;
+    let mut bound = until;
+    let mut number = 0_usize;
+    for cursor in cursors.iter_mut() {
+        if let Some(view) = view(number) {
+            match cursor.next(view) {
+                Next::Busy => return Merged::Busy,
+                Next::At(time) if time <= bound => {
+                    earliest = Some((number, view));
+                    // Of records of the same time, the first ring's comes first.
+                    bound = time.saturating_sub(1);
+                }
+                Next::At(_) | Next::Empty => {}
+            }
+        }
+        number = number.wrapping_add(1);
+    }
+    if let Some((number, view)) = earliest {
+        return match cursors.get_mut(number).and_then(|c| c.take(view)) {
+            Some(frame) => Merged::Frame(number, frame),
+            // Overwritten just now; what came instead is being written.
+            None => Merged::Busy,
+        };
+    }
+    let mut number = 0_usize;
+    for cursor in cursors.iter_mut() {
+        if let Some(frame) = view(number).and_then(|view| cursor.take_gap(view)) {
+            return Merged::Frame(number, frame);
+        }
+        number = number.wrapping_add(1);
+    }
+    Merged::Empty
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cell::Cell;
-    use std::sync::atomic::AtomicBool;
-
-    fn ring(slots: usize) -> Ring<Vec<Slot>> {
-        Ring::new((0..slots).map(|_| Slot::new()).collect()).unwrap()
-    }
-
-    fn record(time: u64) -> Record {
-        let mut record = Record::EMPTY;
-        record.time = time;
-        record.cookie = !time;
-        record
-    }
-
-    fn take(ring: &Ring<Vec<Slot>>) -> Option<Entry> {
-        let entry = ring.peek()?;
-        ring.pop();
-        Some(entry)
-    }
-
-    fn produce(ring: &Ring<Vec<Slot>>, time: u64) -> bool {
-        ring.produce(|| time, record)
-    }
-
-    #[test]
-    fn records_come_out_in_the_order_in_which_they_went_in() {
-        let ring = ring(4);
-        for round in 0..10 {
-            for i in 0..3 {
-                assert!(produce(&ring, round * 3 + i));
-            }
-            for i in 0..3 {
-                assert_eq!(take(&ring).unwrap().record, record(round * 3 + i));
-            }
-            assert!(take(&ring).is_none());
-        }
-    }
-
-    #[test]
-    fn a_full_ring_keeps_the_old_records_and_counts_the_new_ones_as_lost() {
-        let ring = ring(4);
-        for i in 0..7 {
-            assert_eq!(produce(&ring, i), i < 4);
-        }
-        assert_eq!(ring.lost(), 3);
-        for i in 0..4 {
-            let entry = take(&ring).unwrap();
-            assert_eq!((entry.record.time, entry.lost), (i, 0));
-        }
-        assert!(produce(&ring, 9));
-        assert_eq!(
-            take(&ring).unwrap().lost,
-            3,
-            "the gap is known where it was"
-        );
-    }
-
-    #[test]
-    fn a_reserved_slot_hides_itself_and_those_behind_it_until_it_is_written() {
-        let ring = ring(4);
-        assert_eq!(ring.next(), Next::Empty);
-        ring.produce(
-            || 1,
-            |time| {
-                produce(&ring, 2);
-                assert_eq!(ring.next(), Next::Busy);
-                assert!(ring.peek().is_none());
-                record(time)
-            },
-        );
-        assert_eq!(ring.next(), Next::At(1));
-        assert_eq!(take(&ring).unwrap().record.time, 1);
-        assert_eq!(take(&ring).unwrap().record.time, 2);
-    }
-
-    #[test]
-    fn who_is_overtaken_between_the_clock_and_the_reservation_reads_the_clock_again() {
-        let ring = ring(4);
-        let clock = Cell::new(0);
-        let tick = || {
-            clock.set(clock.get() + 1);
-            clock.get()
-        };
-        let overtaken = Cell::new(false);
-        ring.produce(
-            || {
-                let time = tick();
-                if !overtaken.replace(true) {
-                    ring.produce(tick, record);
-                }
-                time
-            },
-            record,
-        );
-        let times = [(); 2].map(|()| take(&ring).unwrap().record.time);
-        assert_eq!(times, [2, 3]);
-    }
-
-    #[test]
-    fn a_number_of_slots_that_is_no_power_of_two_is_refused() {
-        assert!(Ring::new(Vec::<Slot>::new()).is_none());
-        assert!(Ring::new((0..3).map(|_| Slot::new()).collect::<Vec<_>>()).is_none());
-    }
-
-    /// Four producers against one consumer: nothing is torn, doubled or
-    /// reordered within a producer, and produced = taken + lost.
-    #[test]
-    fn produced_is_taken_plus_lost_under_concurrent_producers() {
-        const PRODUCERS: u64 = 4;
-        const EACH: u64 = 50_000;
-        let ring = ring(64);
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let producers: Vec<_> = (0..PRODUCERS)
-                .map(|id| {
-                    let ring = &ring;
-                    scope.spawn(move || {
-                        (0..EACH).filter(|i| produce(ring, (id << 32) | i)).count() as u64
-                    })
-                })
-                .collect();
-            let consumer = scope.spawn(|| {
-                let mut taken = 0;
-                let mut last = [None; 4];
-                loop {
-                    let finished = done.load(Ordering::Acquire);
-                    while let Some(Entry { record: found, .. }) = take(&ring) {
-                        assert_eq!(found, record(found.time), "torn");
-                        let id = usize::try_from(found.time >> 32).unwrap();
-                        assert!(last[id].is_none_or(|last| last < found.time), "order");
-                        last[id] = Some(found.time);
-                        taken += 1;
-                    }
-                    if finished {
-                        return taken;
-                    }
-                    std::thread::yield_now();
-                }
-            });
-            let added: u64 = producers.into_iter().map(|p| p.join().unwrap()).sum();
-            done.store(true, Ordering::Release);
-            assert_eq!(consumer.join().unwrap(), added);
-            assert_eq!(added + ring.lost(), PRODUCERS * EACH);
-        });
-    }
-}
+mod tests;

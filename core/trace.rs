@@ -29,15 +29,23 @@ pub const MAX_TEXT: usize = 4096;
 /// Words of the bitmap of ports that a [`Filter`] needs.
 pub const BITMAP_WORDS: usize = 65536 / 64;
 
+/// In [`Header::flags`]: every packet is traced that meets the conditions, also where
+/// there are none.
+pub const ENABLED: u32 = 1;
+/// In [`Header::flags`]: what is traced is a packet by itself, through all namespaces
+/// and whatever NAT does to it, but not the connection that it belongs to.
+pub const PACKETS_ONLY: u32 = 1 << 1;
+/// In [`Header::flags`]: the kernel's log gets the records too.
+pub const LOG: u32 = 1 << 2;
+
 /// How many of each kind of condition follow.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
 #[repr(C)]
 pub struct Header {
-    /// Not 0: every packet is traced that meets the conditions, also where there
-    /// are none. 0: nothing is traced.
-    pub enabled: u32,
+    /// [`ENABLED`] and the like; 0: nothing is traced.
+    pub flags: u32,
     /// Ranges of ports, up to [`MAX_RANGES`], `first` and `last` as `u16` each.
     pub ports: u32,
     /// Protocol numbers, up to 256, `u32` each.
@@ -107,6 +115,8 @@ pub enum SpecError {
     Range,
     /// A protocol number above 255.
     Protocol,
+    /// A flag that this version does not know.
+    Flag,
 }
 
 impl ::core::fmt::Display for SpecError {
@@ -117,6 +127,7 @@ impl ::core::fmt::Display for SpecError {
             Self::Prefix => "a prefix is longer than its address",
             Self::Range => "a range of ports ends before it starts, or has port 0",
             Self::Protocol => "a protocol number is above 255",
+            Self::Flag => "it has a flag that this version of the module does not know",
         })
     }
 }
@@ -177,6 +188,9 @@ impl<'a> Spec<'a> {
         if !rest.is_empty() {
             return Err(SpecError::Length);
         }
+        if header.flags & !(ENABLED | PACKETS_ONLY | LOG) != 0 {
+            return Err(SpecError::Flag);
+        }
         if !spec.prefixes().all(|prefix| prefix.len <= 128) {
             return Err(SpecError::Prefix);
         }
@@ -191,7 +205,17 @@ impl<'a> Spec<'a> {
 
     /// Whether anything is traced at all.
     pub fn is_enabled(&self) -> bool {
-        self.header.enabled != 0
+        self.header.flags & ENABLED != 0
+    }
+
+    /// Whether connections are followed.
+    pub fn follows_flows(&self) -> bool {
+        self.header.flags & PACKETS_ONLY == 0
+    }
+
+    /// Whether the kernel's log gets the records.
+    pub fn is_logged(&self) -> bool {
+        self.header.flags & LOG != 0
     }
 
     /// The ports.
@@ -246,7 +270,7 @@ pub const PORTS_SPEC: usize = size_of::<Header>() + MAX_RANGES * size_of::<Range
 pub fn write_ports(list: &PortList, out: &mut [u8; PORTS_SPEC]) -> usize {
     use zerocopy::IntoBytes as _;
     let header = Header {
-        enabled: u32::from(!list.is_empty()),
+        flags: if list.is_empty() { 0 } else { ENABLED | LOG },
         ports: u32::try_from(list.ranges().len()).unwrap_or(0),
         ..Header::default()
     };
@@ -354,6 +378,11 @@ impl<B: AsRef<[u64]> + AsMut<[u64]>> Filter<B> {
             namespaces: Items::new(spec.namespaces(), 0),
             devices: Items::new(spec.devices(), [0; 16]),
         }
+    }
+
+    /// Whether [`Surroundings::devices`] are looked at.
+    pub fn needs_devices(&self) -> bool {
+        self.devices.len != 0
     }
 
     /// The ports.

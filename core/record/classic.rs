@@ -71,7 +71,7 @@ impl fmt::Display for Classic<'_> {
             f,
             "[{}]: {src}->{dst}, skb: {:08x}",
             hook.map_or(0, Hook::number),
-            record.skb
+            record.skb & 0xffff_ffff
         )
     }
 }

@@ -7,6 +7,7 @@ use ::core::fmt;
 use ::core::net::IpAddr;
 
 use super::{address_bytes, has, Device, Record};
+use crate::lives::Death;
 use crate::packet::Ports;
 
 /// What a record is about.
@@ -139,8 +140,29 @@ pub struct Dropped<'a> {
     pub reason: u32,
     /// Its name, as in `NETFILTER_DROP`.
     pub name: Text<'a>,
-    /// The function that dropped it, as in `nft_do_chain+0x1c2 [nf_tables]`.
+    /// The function that dropped it, as in `nft_do_chain[nf_tables]`.
     pub location: Text<'a>,
+}
+
+/// Where and why a packet was dropped, as the kernel sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct DropSite<'a> {
+    /// Nanoseconds of the monotonic clock.
+    pub time: u64,
+    /// What was known of the packet.
+    pub death: Death,
+    /// Bytes from the network header on; 0 where that is not known.
+    pub len: u32,
+    /// The CPU.
+    pub cpu: u16,
+    /// The reason's number.
+    pub reason: u32,
+    /// Its name.
+    pub name: &'a [u8],
+    /// The function that dropped it.
+    pub location: &'a [u8],
+    /// Whether the record is for the kernel's log too.
+    pub logged: bool,
 }
 
 /// Copies as much of `text` as there is room for, a zero byte behind it.
@@ -152,9 +174,8 @@ fn copy_text(room: &mut [u8], text: &[u8]) {
 }
 
 impl Record {
-    /// Makes of an empty record one of a drop. What is known of the packet, its
-    /// namespace and its last hook is put in besides.
-    pub fn set_dropped(&mut self, reason: u32, name: &[u8], location: &[u8]) {
+    /// Makes of a record one of a drop.
+    pub(super) fn set_dropped(&mut self, reason: u32, name: &[u8], location: &[u8]) {
         self.kind = Kind::Drop as u8;
         self.reason = reason;
         self.ends = [0; 40];

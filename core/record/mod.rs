@@ -17,7 +17,7 @@ mod device;
 pub mod v1;
 
 pub use classic::Classic;
-pub use context::{Conntrack, ConntrackState, Dropped, Kind, Socket, Text};
+pub use context::{Conntrack, ConntrackState, DropSite, Dropped, Kind, Socket, Text};
 pub use device::Device;
 pub use v1::V1;
 
@@ -93,6 +93,8 @@ pub struct Site {
     pub conntrack: Option<Conntrack>,
     /// The local socket that sends it, or will get it.
     pub socket: Option<Socket>,
+    /// Whether the record is for the kernel's log too.
+    pub logged: bool,
 }
 
 /// One packet at one hook, or the end of one, as plain data of fixed size.
@@ -175,6 +177,7 @@ mod has {
     pub(super) const SOCKET: u16 = 1 << 10;
     /// The addresses are known: not where a dropped packet's headers could not be read.
     pub(super) const PACKET: u16 = 1 << 11;
+    pub(super) const LOGGED: u16 = 1 << 12;
 }
 
 const _: () = assert!(size_of::<Record>() == RECORD_WORDS * 8);
@@ -260,6 +263,9 @@ impl Record {
             family: site.family.number(),
             ..Self::EMPTY
         };
+        if site.logged {
+            record.has |= has::LOGGED;
+        }
         record.set_packet(packet);
         if let Some(conntrack) = &site.conntrack {
             record.set_conntrack(conntrack);
@@ -393,6 +399,11 @@ impl Record {
         Kind::from_number(self.kind)
     }
 
+    /// Whether the record is for the kernel's log too.
+    pub fn is_logged(&self) -> bool {
+        self.has(has::LOGGED)
+    }
+
     /// Whether the headers are known, as they always are at a hook; see [`Self::packet`].
     pub fn has_packet(&self) -> bool {
         self.has(has::PACKET)
@@ -417,6 +428,30 @@ impl Record {
     /// Says what was decided.
     pub fn set_verdict(&mut self, verdict: Verdict) {
         self.verdict = verdict as u8;
+    }
+
+    /// The record of a packet's end, at the hook that it entered last. What its
+    /// headers say is known if they could still be read.
+    pub fn of_drop(site: &DropSite<'_>, packet: Option<&Packet>) -> Self {
+        let mut record = Self {
+            time: site.time,
+            cookie: site.death.cookie,
+            skb: site.death.skb,
+            inode: site.death.inode,
+            len: site.len,
+            cpu: site.cpu,
+            hook: site.death.hook.number(),
+            family: site.death.family.number(),
+            ..Self::EMPTY
+        };
+        if site.logged {
+            record.has |= has::LOGGED;
+        }
+        if let Some(packet) = packet {
+            record.set_packet(packet);
+        }
+        record.set_dropped(site.reason, site.name, site.location);
+        record
     }
 
     /// The record as words, for a ring.

@@ -30,6 +30,7 @@ fn site() -> Site {
         cpu: 0,
         conntrack: None,
         socket: None,
+        logged: true,
     }
 }
 

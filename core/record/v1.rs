@@ -95,7 +95,8 @@ impl fmt::Display for V1<'_> {
             f,
             " len={} skb={:08x} mark={:#x} verdict={} rule=",
             record.len,
-            record.skb,
+            // As many digits as the kernel's own %p has in a hashed pointer.
+            record.skb & 0xffff_ffff,
             record.mark,
             record.verdict().map_or("-", Verdict::name),
         )?;

@@ -106,6 +106,7 @@ fn line(packet: &Packet) -> String {
         cpu: 0,
         conntrack: None,
         socket: None,
+        logged: true,
     };
     V1(&Record::new(&site, packet)).to_string()
 }
