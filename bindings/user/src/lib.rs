@@ -1,3 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The user's side of `/dev/nftrace`: reading, mapping and control.
+//!
+//! The only crate of userspace in which `unsafe` may stand. What it hands out is
+//! safe: a [`Device`] that was checked to speak this command's ABI.
+
+#![deny(missing_docs)]
+
+mod device;
+mod error;
+pub mod netns;
+
+pub use device::{Device, Start, DEFAULT_PATH};
+pub use error::{Error, Result};

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can go wrong with the device, each with what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use nftrace_core::abi::ABI;
+use rustix::io::Errno;
+
+/// What can go wrong with the device.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such device.
+    #[error("{}: the nftrace module is not loaded; load it: insmod nftrace.ko", path.display())]
+    NotLoaded {
+        /// Where the device should be.
+        path: PathBuf,
+    },
+    /// The user may not use it.
+    #[error(
+        "{}: permission denied: reading and controlling the trace needs CAP_NET_ADMIN in the \
+         initial user namespace; run it as root of the host", path.display()
+    )]
+    Permission {
+        /// Where the device is.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error("{}: this is not the device of the nftrace module", path.display())]
+    NotTheDevice {
+        /// What was opened.
+        path: PathBuf,
+    },
+    /// Module and command are of different versions.
+    #[error(
+        "the loaded module speaks version {module} of the interface and this command version {ABI}; \
+         unload the module (rmmod nftrace) and load the one that this command was built with"
+    )]
+    Abi {
+        /// The module's version.
+        module: u32,
+    },
+    /// The version is the same and yet a frame has another size.
+    #[error(
+        "the loaded module's frames have {module} bytes and this command's {command}, though both say \
+         version {ABI} of the interface; build the module and the command from the same sources"
+    )]
+    FrameSize {
+        /// Bytes of the module's frames.
+        module: u32,
+        /// Bytes of the command's.
+        command: usize,
+    },
+    /// The module found the filter to be broken.
+    #[error(
+        "the module refused the filter; the kernel log says why: dmesg | grep nftrace: | tail"
+    )]
+    FilterRefused,
+    /// The filter has more bytes than the module takes.
+    #[error(
+        "the filter is too large for the module; use fewer conditions, or a shorter expression"
+    )]
+    FilterTooLarge,
+    /// A read ended inside a frame.
+    #[error(
+        "the module handed over {bytes} bytes, which are no whole number of frames; report this"
+    )]
+    Partial {
+        /// How many bytes came.
+        bytes: usize,
+    },
+    /// Anything else that the kernel said.
+    #[error("{action}: {source}")]
+    Kernel {
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel answered.
+        source: Errno,
+    },
+}
+
+/// What may fail with an [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// What it means that the device at `path` could not be opened.
+    pub(crate) fn of_open(path: &Path, errno: Errno) -> Self {
+        let path = path.to_owned();
+        match errno {
+            Errno::NOENT | Errno::NODEV | Errno::NXIO => Self::NotLoaded { path },
+            Errno::ACCESS | Errno::PERM => Self::Permission { path },
+            Errno::ISDIR | Errno::NOTDIR => Self::NotTheDevice { path },
+            source => Self::Kernel {
+                action: "opening the device",
+                source,
+            },
+        }
+    }
+
+    /// What it means that setting the filter failed.
+    pub(crate) fn of_filter(errno: Errno) -> Self {
+        match errno {
+            Errno::INVAL => Self::FilterRefused,
+            Errno::TOOBIG => Self::FilterTooLarge,
+            source => Self::kernel("setting the filter")(source),
+        }
+    }
+
+    pub(crate) fn kernel(action: &'static str) -> impl FnOnce(Errno) -> Self {
+        move |source| Self::Kernel { action, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(errno: Errno) -> String {
+        Error::of_open(Path::new("/dev/nftrace"), errno).to_string()
+    }
+
+    #[test]
+    fn a_missing_module_is_said_with_how_to_load_it_whatever_the_kernel_calls_it() {
+        for errno in [Errno::NOENT, Errno::NODEV, Errno::NXIO] {
+            let text = message(errno);
+            assert!(
+                text.contains("not loaded") && text.contains("insmod nftrace.ko"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_permission_is_said_with_the_capability_that_is_needed() {
+        for errno in [Errno::ACCESS, Errno::PERM] {
+            let text = message(errno);
+            assert!(
+                text.contains("/dev/nftrace") && text.contains("CAP_NET_ADMIN"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_difference_of_versions_names_both() {
+        let text = Error::Abi { module: 77 }.to_string();
+        assert!(
+            text.contains("version 77") && text.contains(&format!("version {ABI}")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_refused_filter_and_one_that_is_too_large_are_told_apart() {
+        assert!(matches!(
+            Error::of_filter(Errno::INVAL),
+            Error::FilterRefused
+        ));
+        assert!(matches!(
+            Error::of_filter(Errno::TOOBIG),
+            Error::FilterTooLarge
+        ));
+        assert!(matches!(
+            Error::of_filter(Errno::NOMEM),
+            Error::Kernel { .. }
+        ));
+    }
+}
