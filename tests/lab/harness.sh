@@ -24,7 +24,7 @@ crash)
 complain) echo "<4>WARNING: made up by a test" >/dev/kmsg ;;
 sleep) exec sleep infinity ;;
 hang) # nobody is left who would stop the script or write a log
-	kill -STOP "$PPID" "$(pgrep --full /mnt/vmtest/lab/run --oldest)"
+	kill -STOP "$PPID" "$(pgrep --full /mnt/vmtest/tests/lab/run --oldest)"
 	sleep infinity
 	;;
 *) exit 2 ;;

@@ -9,8 +9,8 @@
 
 # shellcheck source=tests/lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
-# shellcheck source=tests/lab/pair.sh
-. "${BASH_SOURCE[0]%/*}/pair.sh"
+# shellcheck source=lab/pair.sh
+. "${BASH_SOURCE[0]%/*}/../../lab/pair.sh"
 # shellcheck source=tests/lab/probe.sh
 . "${BASH_SOURCE[0]%/*}/probe.sh"
 
@@ -72,8 +72,8 @@ export OUT
 # The traffic gives way to insmod and rmmod: without KVM, processors are slow.
 # shellcheck disable=SC2016 # The inner shell expands it.
 {
-	nice ip netns exec ctrA bash -c 'fetch_all "$0"' "$SERVER" &
-	nice ip netns exec ctrA bash -c 'send_all "$0" 2>/dev/null' "$SERVER" &
+	nice ip netns exec ctrA bash -c 'fetch_all "$0"' "$(server_of ipv4)" &
+	nice ip netns exec ctrA bash -c 'send_all "$0" 2>/dev/null' "$(server_of ipv4)" &
 	ip netns exec ctrB ping -n -q -i 0.01 172.17.0.2 >/dev/null &
 	ping=$!
 }

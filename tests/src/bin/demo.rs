@@ -8,18 +8,17 @@
 
 use std::process::ExitCode;
 
-use nftrace_tests::scenario::expected::S1;
-use nftrace_tests::scenario::{Journey, Trace};
-use nftrace_tests::vm::Vm;
+use nftrace_tests::scenario::Run;
+use nftrace_tests::vm::{message, Vm};
 
 fn demo() -> Result<(), Box<dyn std::error::Error>> {
     eprintln!("nftrace: demo: booting a stock Debian kernel in a virtual machine (usually 15 to 30 s without KVM) ...");
     let report = Vm::new("demo")
-        .script("tests/lab/s1.sh", &[])
+        .script("tests/lab/scenarios.sh", &["s1:ipv4"])
         .run()
         .map_err(|failure| failure.to_string())?;
-    let trace = Trace::of(&report)?;
-    let journeys = trace.journeys(&S1)?;
+    let run = Run::of(&report, "s1-ipv4")?;
+    let taken = run.check()?;
 
     eprintln!(
         "
@@ -31,31 +30,31 @@ fn demo() -> Result<(), Box<dyn std::error::Error>> {
                          +--------------------------------+    +-------------+
 "
     );
-    for line in report.file("roles.txt")?.lines() {
+    for line in run.file("roles.txt")?.lines() {
         eprintln!("namespace {line}");
     }
-    for message in report
-        .messages()
-        .filter(|message| message.contains(" loaded: "))
-    {
-        eprintln!("{message}");
-    }
-    let show = |is_request| {
-        let packets = journeys
-            .iter()
-            .filter(|journey: &&Journey| journey.is_request == is_request && journey.has_data());
-        for record in packets.flat_map(|journey| &journey.records) {
-            println!("{}", record.message);
+    let log = run.file("kernel.log")?;
+    for message in log.lines().map(message) {
+        if message.contains(" loaded: ") {
+            eprintln!("{message}");
         }
-    };
-    eprintln!("\nThe request, GET http://10.10.10.2:8081/ from outside:");
-    show(true);
-    eprintln!("\nThe reply:");
-    show(false);
-    let records: usize = journeys.iter().map(|journey| journey.records.len()).sum();
+    }
+    let titles = [
+        "The request, GET http://10.10.10.2:8081/ from outside:",
+        "The reply:",
+    ];
+    for (title, taken) in titles.iter().zip(&taken) {
+        eprintln!("\n{title}");
+        let packets = taken.packets.iter().filter(|packet| packet.data);
+        for message in packets.flat_map(|packet| &packet.messages) {
+            println!("{message}");
+        }
+    }
+    let packets = || taken.iter().flat_map(|taken| &taken.packets);
+    let records: usize = packets().map(|packet| packet.messages.len()).sum();
     eprintln!(
         "\nAll {records} records of all {} packets of the connection, none missing: {}",
-        journeys.len(),
+        packets().count(),
         report.files.with_file_name("kernel.log").display()
     );
     Ok(())

@@ -2,22 +2,24 @@
 
 use super::*;
 
-const EXPECTED: Expected = Expected {
-    request: "
-        a LOCAL_OUT   dev=-    in=-    out=eth0 10.0.0.1 P > 10.0.0.2 80
-        b PRE_ROUTING dev=eth0 in=eth0 out=-    10.0.0.1 P > 10.0.0.2 80
-    ",
-    reply: "
-        b LOCAL_OUT   dev=-    in=-    out=eth0 10.0.0.2 80 > 10.0.0.1 P
-        a PRE_ROUTING dev=eth0 in=eth0 out=-    10.0.0.2 80 > 10.0.0.1 P
-    ",
-};
+const WAYS: &str = "
+# Two namespaces.
+== run
+request tcp
+    a LOCAL_OUT   dev=-    in=-    out=eth0 10.0.0.1 P > 10.0.0.2 80
+    b PRE_ROUTING dev=eth0 in=eth0 out=-    10.0.0.1 P > 10.0.0.2 80
+    = delivered
+reply tcp
+    b LOCAL_OUT   dev=-    in=-    out=eth0 10.0.0.2 80 > 10.0.0.1 P
+    - snat 10.0.0.2 80 > 10.0.0.2 80
+    a PRE_ROUTING dev=eth0 in=eth0 out=-    10.0.0.2 80 > 10.0.0.1 P
+";
 
 fn lines(request: bool, skb: u32, flags: &str) -> [String; 2] {
     let (from, to, src, dst) = if request {
-        (1, 2, "10.0.0.1:5000", "10.0.0.2:80")
+        (1, 2, "10.0.0.1:50000", "10.0.0.2:80")
     } else {
-        (2, 1, "10.0.0.2:80", "10.0.0.1:5000")
+        (2, 1, "10.0.0.2:80", "10.0.0.1:50000")
     };
     let line = |hook, ns, devices| {
         format!(
@@ -42,27 +44,36 @@ fn connection() -> Vec<String> {
     .concat()
 }
 
-fn journeys(messages: &[String]) -> Result<Vec<Journey>, Mismatch> {
-    Trace::new(messages.iter().map(String::as_str), "a 1\nb 2\n", "5000")?.journeys(&EXPECTED)
+fn packets(messages: &[String]) -> Result<Vec<Taken>, Mismatch> {
+    let trace = Trace::new(messages.iter().map(String::as_str), "a 1\nb 2\n")?;
+    trace.packets(&ways::parse(WAYS, "run")?)
 }
 
 fn error(messages: &[String]) -> String {
-    journeys(messages).unwrap_err().to_string()
+    packets(messages).unwrap_err().to_string()
 }
 
 #[test]
 fn a_trace_in_which_every_packet_takes_its_way_is_sorted_into_packets() {
-    let journeys = journeys(&connection()).unwrap();
-    let ways: Vec<_> = journeys.iter().map(|journey| journey.is_request).collect();
-    assert_eq!(ways, [true, false, true, false]);
-    assert!(journeys.iter().all(|journey| journey.records.len() == 2));
+    let taken = packets(&connection()).unwrap();
+    let names: Vec<_> = taken.iter().map(|taken| &*taken.way.name).collect();
+    assert_eq!(names, ["request", "reply"]);
+    for taken in taken {
+        assert_eq!(taken.packets.len(), 2);
+        assert!(taken.packets.iter().all(|packet| packet.lines.len() == 2));
+    }
 }
 
 #[test]
 fn packets_that_are_under_way_at_once_are_told_apart() {
     let mut messages = connection();
     messages.swap(3, 4);
-    assert_eq!(journeys(&messages).unwrap().len(), 4);
+    let count: usize = packets(&messages)
+        .unwrap()
+        .iter()
+        .map(|taken| taken.packets.len())
+        .sum();
+    assert_eq!(count, 4);
 }
 
 #[test]
@@ -70,7 +81,7 @@ fn a_missing_record_is_found_wherever_it_is() {
     for index in 0..8 {
         let mut messages = connection();
         messages.remove(index);
-        assert!(journeys(&messages).is_err(), "without record {index}");
+        assert!(packets(&messages).is_err(), "without record {index}");
     }
 }
 
@@ -79,7 +90,7 @@ fn a_doubled_record_is_found_wherever_it_is() {
     for index in 0..8 {
         let mut messages = connection();
         messages.insert(index, messages[index].clone());
-        assert!(journeys(&messages).is_err(), "with record {index} twice");
+        assert!(packets(&messages).is_err(), "with record {index} twice");
     }
 }
 
@@ -105,15 +116,27 @@ fn another_device_another_address_and_another_namespace_are_found() {
 
 #[test]
 fn a_connection_without_handshake_or_without_data_is_found() {
-    assert!(error(&connection()[2..]).starts_with("0 SYN packets of the client"));
-    assert!(error(&connection()[..6]).starts_with("no data of the server"));
-    assert!(error(&[]).starts_with("0 SYN packets of the client"));
+    assert!(error(&connection()[2..]).starts_with("request: 0 SYN packets"));
+    assert!(error(&connection()[..6]).starts_with("reply: no data"));
+    assert!(error(&[]).starts_with("request: 0 SYN packets"));
     let twice = [lines(true, 7, "S").to_vec(), connection()].concat();
-    assert!(error(&twice).starts_with("2 SYN packets of the client"));
+    assert!(error(&twice).starts_with("request: 2 SYN packets"));
 }
 
 #[test]
 fn a_line_that_claims_to_be_a_record_and_is_none_is_found() {
     let messages = ["nftrace: v1 hook=NOWHERE".to_owned()];
     assert!(error(&messages).starts_with("not a line of version 1"));
+}
+
+#[test]
+fn ways_of_unknown_kinds_and_missing_sections_are_refused() {
+    for (text, what) in [
+        ("== run\nrequest quickly\n", "neither tcp"),
+        ("== run\n    a LOCAL_OUT\n", "belongs to no way"),
+        ("== other\nrequest tcp\n", "no section 'run'"),
+    ] {
+        let error = ways::parse(text, "run").unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
 }

@@ -16,6 +16,12 @@ use super::Vm;
 /// Where the guest sees the folder: vmtest mounts it there.
 pub(super) const GUEST: &str = "/mnt/vmtest";
 
+/// The scripts of the tests.
+const TESTS: &str = "tests/lab";
+
+/// What the guest has of the repository, in the same places.
+const SCRIPTS: [&str; 2] = ["lab", TESTS];
+
 pub(super) struct Folder {
     pub(super) path: PathBuf,
     /// Another run of the same test, from the same checkout, waits for this one.
@@ -73,18 +79,20 @@ impl Folder {
         fs::create_dir_all(self.root().join(inside))?;
         fs::create_dir_all(self.out())?;
 
-        let lab = top().join("tests/lab");
-        fs::create_dir(self.path.join("lab"))?;
-        for entry in fs::read_dir(&lab).with_context(|| lab.display().to_string())? {
-            let entry = entry?;
-            fs::copy(entry.path(), self.path.join("lab").join(entry.file_name()))?;
+        for folder in SCRIPTS {
+            let (from, to) = (top().join(folder), self.path.join(folder));
+            fs::create_dir_all(&to)?;
+            for entry in fs::read_dir(&from).with_context(|| from.display().to_string())? {
+                let entry = entry?;
+                fs::copy(entry.path(), to.join(entry.file_name()))?;
+            }
         }
         for (name, content) in &vm.files {
             fs::write(self.path.join(name), content)?;
         }
         let script = top().join(&vm.script);
         ensure!(
-            script.parent() == Some(&lab) && script.is_file(),
+            script.parent() == Some(&top().join(TESTS)) && script.is_file(),
             "{} is no file below tests/lab",
             vm.script.display()
         );
@@ -127,7 +135,7 @@ impl Folder {
         let words = [vm.timeout.as_secs().to_string(), script.into_owned()];
         let words = words.iter().chain(&vm.args).map(|word| quote(word));
         format!(
-            "exec {GUEST}/lab/run {}",
+            "exec {GUEST}/{TESTS}/run {}",
             words.collect::<Vec<_>>().join(" ")
         )
     }

@@ -6,7 +6,7 @@
 //! use nftrace_tests::vm::Vm;
 //!
 //! let report = Vm::new("published port")
-//!     .script("tests/lab/s1.sh", &[])
+//!     .script("tests/lab/scenarios.sh", &["s1:ipv4"])
 //!     .run()
 //!     .unwrap_or_else(|failure| panic!("{failure}"));
 //! for message in report.messages() {
@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Everything about a test is below `target/vm/TEST/` and stays there: what the
-//! guest was given (`lab/`, `nftrace.ko`), what it wrote (`out/`), and the logs
+//! guest was given (`lab/`, `tests/lab/`, `nftrace.ko`), what it wrote (`out/`), and the logs
 //! `console.log`, `script.log` and `kernel.log`. The guest sees that folder as
 //! `/mnt/vmtest`, and `tests/lab/run` is what it runs first.
 //!

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# S15: a rootless container: slirp4netns carries its packets
+#
+# An ordinary user may not make devices in the host. So slirp4netns, a process of that
+# user, reads packets from a tap device in the container and makes connections of its
+# own in the host: two connections that no packet has in common.
+#
+#    ctr (user namespace)     host                                 outside
+#   +--------------------+   +--------------------------------+    +-------------+
+#   | tap0 10.0.2.100    |==>| slirp4netns                    |    |             |
+#   |  curl 10.10.10.3   |   |   connect(10.10.10.3:8080)     |    |             |
+#   +--------------------+   |               ens160           |----| eth0        |
+#                            |             10.10.10.2/24      |    | 10.10.10.3  |
+#                            +--------------------------------+    | httpd :8080 |
+#                                                                  +-------------+
+#
+# variants: ipv4
+# ports: 8080
+# modules: veth tun
+# programs: ip ethtool ping ss curl busybox slirp4netns unshare setpriv
+
+# shellcheck source=lab/lib.sh
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+# as_user COMMAND...   somebody who has no rights at all
+as_user() { if ((EUID)); then "$@"; else setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; fi; }
+
+up() {
+	local ctr i
+	setup_ns outside
+	link outside eth0 host ens160
+	address outside eth0 10.10.10.3/24
+	address host ens160 10.10.10.2/24
+	[[ -e /dev/net/tun ]] || run modprobe tun
+
+	say "a user namespace with a network namespace, of user 65534"
+	as_user unshare --user --map-root-user --net sleep infinity </dev/null >/dev/null 2>&1 &
+	ctr=$!
+	undo kill "$ctr"
+	for ((i = 0; i < 100; i++)); do
+		[[ $(readlink "/proc/$ctr/ns/net") == "$(readlink /proc/self/ns/net)" || $(</proc/"$ctr"/comm) != sleep ]] || break
+		sleep 0.1
+	done
+	adopt_ns ctr "$ctr"
+	as_user slirp4netns --configure --mtu=1500 --disable-host-loopback "$ctr" tap0 </dev/null >"$LAB_STATE/slirp4netns.log" 2>&1 &
+	undo kill "$!"
+	for ((i = 0; i < 100; i++)); do
+		[[ $(ip -netns ctr -brief address show tap0 2>/dev/null) != *10.0.2.100* ]] || break
+		sleep 0.1
+	done
+	((i < 100)) || { cat "$LAB_STATE/slirp4netns.log"; die "slirp4netns makes no tap0"; }
+	http_server outside 10.10.10.3 8080
+	warm_up host 10.10.10.3
+}
+
+traffic() { http_get ctr 10.10.10.3 8080; }
+
+lab "$@"

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# S16: a real Docker daemon, with an image made on the spot
+#
+# One topology, four connections: from outside to the published port; from one
+# container to the other (Docker loads br_netfilter); from the host to its own address
+# (DNAT); from the host to 127.0.0.1, which docker-proxy answers, a process that makes
+# a connection of its own.
+#
+#    outside              host                                         web
+#   +------------+       +--------------------------------------+     +-------------+
+#   | eth0       |-------| ens160              docker0 -- veth* |-----| eth0        |
+#   | 10.10.10.3 |       | 10.10.10.2/24   172.17.0.1/16    |   |     | 172.17.0.2  |
+#   +------------+       |  dockerd: -p 8081:8080         veth* |-+   | httpd :8080 |
+#                        |  docker-proxy :8081                  | |   +-------------+
+#                        +--------------------------------------+ |   +-------------+
+#                                                                 +---| client      |
+#                                                                     | 172.17.0.3  |
+#                                                                     +-------------+
+#
+# variants: published containers host proxy
+# ports: 8080 8081
+# modules: veth bridge br_netfilter overlay nft_chain_nat nft_compat xt_nat xt_MASQUERADE xt_addrtype xt_conntrack
+# programs: ip ethtool ping curl busybox docker dockerd containerd iptables mount tar
+# root: dockerd needs control groups
+
+# shellcheck source=lab/lib.sh
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+# Beside any daemon that this machine has.
+DATA=$LAB_STATE/docker
+export DOCKER_HOST=unix://$LAB_STATE/docker.sock
+
+# shellcheck disable=SC2317 # undo calls it.
+end_docker() {
+	local i
+	docker ps --quiet | xargs --no-run-if-empty docker kill
+	kill "$1"
+	for ((i = 0; i < 100; i++)); do
+		[[ -e /proc/$1 ]] || break
+		sleep 0.1
+	done
+	umount "$DATA"
+	ip link del docker0
+}
+
+start_docker() {
+	local i daemon
+	mountpoint --quiet /sys/fs/cgroup || run mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	mkdir -p "$DATA"
+	run mount -t tmpfs tmpfs "$DATA"
+	say "dockerd"
+	dockerd --host "$DOCKER_HOST" --data-root "$DATA/data" --exec-root "$DATA/exec" --pidfile "$DATA/pid" \
+		</dev/null >"$LAB_STATE/dockerd.log" 2>&1 &
+	daemon=$!
+	undo end_docker "$daemon"
+	for ((i = 0; i < 600; i++)); do
+		docker info >/dev/null 2>&1 && return
+		[[ -e /proc/$daemon ]] || break
+		sleep 0.2
+	done
+	tail -n 20 "$LAB_STATE/dockerd.log"
+	die "dockerd does not come up"
+}
+
+make_image() {
+	local image=$DATA/image
+	mkdir -p "$image/bin" "$image/www"
+	cp "$(command -v busybox)" "$image/bin/"
+	echo "hello from web" >"$image/www/index.html"
+	tar -C "$image" -c . | run docker import - nftrace-lab
+}
+
+container_pid() { docker inspect --format '{{.State.Pid}}' "$1"; }
+
+up() {
+	setup_ns outside
+	ip_in host link set lo up
+	link outside eth0 host ens160
+	address outside eth0 10.10.10.3/24
+	address host ens160 10.10.10.2/24
+	start_docker
+	make_image
+	run docker run --detach --name web --publish 8081:8080 nftrace-lab /bin/busybox httpd -f -p 8080 -h /www
+	run docker run --detach --name client nftrace-lab /bin/busybox sleep 100000
+	{
+		printf 'web %s\n' "$(stat --dereference --format=%i "/proc/$(container_pid web)/ns/net")"
+		printf 'client %s\n' "$(stat --dereference --format=%i "/proc/$(container_pid client)/ns/net")"
+	} >>"$LAB_STATE/roles.txt"
+	warm_up outside 10.10.10.2
+	warm_up host 172.17.0.2 172.17.0.3
+	run docker exec client /bin/busybox ping -c 1 -W 5 172.17.0.2
+}
+
+traffic() {
+	case $1 in
+	published) http_get outside 10.10.10.2 8081 ;;
+	containers)
+		run docker exec client /bin/busybox wget -q -T 10 -O - http://172.17.0.2:8080/
+		flow client tcp 172.17.0.2 8080 ok
+		;;
+	host) http_get host 10.10.10.2 8081 ;;
+	proxy) http_get host 127.0.0.1 8081 ;;
+	esac
+}
+
+lab "$@"

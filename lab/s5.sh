@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# S5: the host asks its own address for a published port
+#
+# DNAT in OUTPUT: the packet starts with the host's address at LOCAL_OUT and leaves
+# with the container's at POST_ROUTING.
+#
+#    host                                         ctr
+#   +--------------------------------------+     +-------------+
+#   | ens160 10.10.10.2/24                 |     |             |
+#   | br0 172.17.0.1/16 -- veth0           |-----| eth0        |
+#   |  curl 10.10.10.2:3000                |     | 172.17.0.2  |
+#   |  OUTPUT: DNAT -> 172.17.0.2:8080     |     | httpd :8080 |
+#   +--------------------------------------+     +-------------+
+#
+# variants: ipv4
+# ports: 3000 8080
+# modules: veth bridge dummy nft_chain_nat nft_compat xt_nat
+# programs: ip iptables ethtool ping sysctl ss curl busybox
+
+# shellcheck source=lab/lib.sh
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+up() {
+	setup_ns ctr
+	ip_in host link set lo up
+	device host ens160 type dummy
+	link host veth0 ctr eth0
+	bridge host br0 veth0
+	address host ens160 10.10.10.2/24
+	address host br0 172.17.0.1/16
+	address ctr eth0 172.17.0.2/16
+	gateway ctr 172.17.0.1
+	forwarding
+	rule host iptables nat OUTPUT -p tcp -d 10.10.10.2 --dport 3000 -j DNAT --to-destination 172.17.0.2:8080
+	http_server ctr 172.17.0.2 8080
+	warm_up host 172.17.0.2
+}
+
+traffic() { http_get host 10.10.10.2 3000; }
+
+lab "$@"
