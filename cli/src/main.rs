@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod doctor;
 mod exec;
 mod lab;
+mod names;
 mod ns;
 mod path;
 mod record;

@@ -10,6 +10,40 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use rustix::ioctl::{ioctl, opcode, Getter};
 
+/// The type of an open namespace (`CLONE_NEWNET` and the like), by `NS_GET_NSTYPE`.
+///
+/// # Errors
+///
+/// `ENOTTY`: the file is none of a namespace. Which other files answer what to
+/// this call is not defined: look for nsfs first.
+pub fn namespace_type(namespace: impl AsFd) -> io::Result<i32> {
+    // _IO(0xb7, 3), of linux/nsfs.h.
+    const NS_GET_NSTYPE: rustix::ioctl::Opcode = opcode::none(0xb7, 3);
+    // SAFETY: The call has no argument.
+    let result = unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), NS_GET_NSTYPE.into()) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(result)
+}
+
+/// The inode number of an open file, where the file is a network namespace.
+///
+/// # Errors
+///
+/// `InvalidInput`: it is something else.
+pub fn inode(file: impl AsFd) -> io::Result<u64> {
+    const NSFS_MAGIC: i64 = 0x6e73_6673;
+    let nsfs = rustix::fs::fstatfs(&file)?.f_type == NSFS_MAGIC;
+    if !nsfs || namespace_type(&file)? != libc::CLONE_NEWNET {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a network namespace",
+        ));
+    }
+    Ok(rustix::fs::fstat(&file)?.st_ino)
+}
+
 /// The identity of an open namespace (as of `/proc/PID/ns/net`), by `NS_GET_ID`.
 ///
 /// It is the cookie where the kernel takes both from one counter, which it does
@@ -82,6 +116,18 @@ mod tests {
             namespace_id(&file).unwrap_err().raw_os_error(),
             Some(libc::ENOTTY)
         );
+    }
+
+    #[test]
+    fn only_a_network_namespace_has_a_network_namespaces_inode() {
+        let network = File::open("/proc/self/ns/net").unwrap();
+        let link = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let text = format!("net:[{}]", inode(&network).unwrap());
+        assert_eq!(link.to_str(), Some(text.as_str()));
+        for other in ["/proc/self/ns/mnt", "/proc/self/status", "/dev/null"] {
+            let error = inode(File::open(other).unwrap()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{other}");
+        }
     }
 
     /// Kernels before 6.18 have no identity to compare.

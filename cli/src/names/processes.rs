@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The processes of this machine, by the namespace that they are in.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::cgroup::{self, Owner};
+use super::{identity, Process};
+
+/// What is in one namespace.
+#[derive(Debug, Default)]
+pub(super) struct Inhabitants {
+    pub(super) processes: Vec<Process>,
+    /// Each container or unit once.
+    pub(super) owners: Vec<Owner>,
+}
+
+/// All of `/proc`.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) namespaces: BTreeMap<u32, Inhabitants>,
+    /// How many processes did not let us see their namespace.
+    pub(super) hidden: usize,
+}
+
+/// Reads `proc`. A process may end at any moment, and is then left out.
+pub(super) fn scan(proc: &Path) -> io::Result<Scan> {
+    let mut scan = Scan::default();
+    let mut pids: Vec<u32> = fs::read_dir(proc)?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    for pid in pids {
+        let dir = proc.join(pid.to_string());
+        match fs::read_link(dir.join("ns/net")) {
+            Ok(target) => {
+                let Some(inode) = identity::inode(&target) else {
+                    continue;
+                };
+                let inhabitants = scan.namespaces.entry(inode).or_default();
+                let comm = comm(&dir).unwrap_or_default();
+                inhabitants.processes.push(Process { pid, comm });
+                if let Some(owner) = owner(&dir) {
+                    if !inhabitants.owners.contains(&owner) {
+                        inhabitants.owners.push(owner);
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => scan.hidden += 1,
+            Err(_) => {}
+        }
+    }
+    Ok(scan)
+}
+
+/// The container or unit of a process.
+pub(super) fn owner(dir: &Path) -> Option<Owner> {
+    cgroup::owner(&fs::read_to_string(dir.join("cgroup")).ok()?)
+}
+
+fn comm(dir: &Path) -> Option<String> {
+    let comm = fs::read(dir.join("comm")).ok()?;
+    Some(String::from_utf8_lossy(&comm).trim_end().to_owned())
+}
+
+/// The directory of a process.
+pub(super) fn dir(proc: &Path, pid: u32) -> PathBuf {
+    proc.join(pid.to_string())
+}
