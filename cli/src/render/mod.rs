@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Journeys and records as people, programs and browsers read them.
+
+mod end;
+mod html;
+mod lanes;
+mod line;
+mod mermaid;
+mod routes;
+mod style;
+mod svg;
+mod text;
+mod view;
+mod words;
+
+
+pub(crate) use html::page;
+pub(crate) use line::Lines;
+pub(crate) use mermaid::diagram;
+pub(crate) use routes::{groups, Group};
+pub(crate) use style::Style;
+pub(crate) use svg::file as drawing;
+pub(crate) use text::block;
+pub(crate) use view::View;
+pub(crate) use words::lost;
