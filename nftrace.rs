@@ -14,11 +14,13 @@ use kernel::sync::Arc;
 mod bindings;
 mod module;
 
-use bindings::{netfilter, param, work};
-use module::control::{COUNTERS, FILTER};
+use bindings::{chardev, netfilter, param, work};
+use module::control::COUNTERS;
 use module::datapath::Datapath;
+use module::device::Shared;
 use module::dmesg::Printer;
 use module::rings::Rings;
+use module::tracing::{self, Users};
 
 module! {
     type: Nftrace,
@@ -32,12 +34,31 @@ module! {
 ///
 /// The order of the fields is the order in which they are dropped.
 struct Nftrace {
-    /// First no packet comes any more, on any CPU;
+    /// First nobody reads or changes anything any more;
+    _device: chardev::Registration,
+    _users: Attachment,
+    /// then no packet comes any more, on any CPU;
     _hooks: netfilter::Registration,
     /// then what is in the rings is printed;
     _printer: Arc<work::Worker<Printer>>,
     /// then we say that we are gone.
     _farewell: Farewell,
+}
+
+/// What changes of the filter concern, while it lives.
+struct Attachment;
+
+impl Attachment {
+    fn new(users: Users) -> Result<Self> {
+        let users = Arc::new(users, GFP_KERNEL)?;
+        param::with_lock(|locked| tracing::attach(users, locked)).map(|()| Self)
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        drop(param::with_lock(tracing::detach));
+    }
 }
 
 /// Prints the last line.
@@ -51,11 +72,17 @@ impl Drop for Farewell {
 
 impl Nftrace {
     fn load() -> Result<Self> {
-        let rings = Arc::new(Rings::new()?, GFP_KERNEL)?;
+        let rings = Arc::new(Rings::new(param::ring_slots())?, GFP_KERNEL)?;
+        let shared = Arc::new(
+            Shared {
+                rings: rings.clone(),
+            },
+            GFP_KERNEL,
+        )?;
         let printer = work::Worker::new(Printer::new(rings.clone())?)?;
         let datapath = Arc::new(Datapath::new(rings, printer.clone())?, GFP_KERNEL)?;
         let bridge = param::bridge();
-        let hooks = netfilter::Registration::new(datapath, bridge)?;
+        let hooks = netfilter::Registration::new(datapath.clone(), bridge, param::exit())?;
         let families = if bridge {
             "ipv4,ipv6,bridge"
         } else {
@@ -67,14 +94,22 @@ impl Nftrace {
                 "{} loaded: ports={} hooks=PRE_ROUTING,LOCAL_IN,FORWARD,LOCAL_OUT,POST_ROUTING \
                  families={families} init_net={} namespaces={}",
                 env!("NFTRACE_VERSION"),
-                FILTER.list(),
+                tracing::ports(),
                 netfilter::init_net_inode(),
                 netfilter::Registration::namespaces(),
             ),
         );
         // The first line stands before the first record.
         printer.start();
+        let users = Attachment::new(Users {
+            datapath,
+            printer: printer.clone(),
+        })?;
+        // The last that may fail: files can be opened from here on.
+        let device = chardev::Registration::new(shared)?;
         Ok(Self {
+            _device: device,
+            _users: users,
             _hooks: hooks,
             _printer: printer,
             _farewell: Farewell,

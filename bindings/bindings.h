@@ -5,5 +5,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
+#include <linux/vmalloc.h>
 #include <net/net_namespace.h>
 #include "helpers.h"

@@ -9,10 +9,15 @@
 
 #include <linux/types.h>
 
+struct bpf_prog;
 struct delayed_work;
+struct file;
 struct net;
 struct net_device;
+struct poll_table_struct;
 struct sk_buff;
+struct sock_filter;
+struct vm_area_struct;
 struct work_struct;
 struct workqueue_struct;
 
@@ -22,6 +27,42 @@ u16 nftrace_skb_protocol(const struct sk_buff *skb);
 u32 nftrace_skb_mark(const struct sk_buff *skb);
 struct net_device *nftrace_skb_dev(const struct sk_buff *skb);
 bool nftrace_skb_is_second_pass(const struct sk_buff *skb);
+u16 nftrace_skb_gso_segs(const struct sk_buff *skb);
+
+/* The connection of a packet; the original direction's tuple, in network byte order. */
+struct nftrace_conntrack {
+	u32 id;
+	u32 status;
+	u8 src[16];
+	u8 dst[16];
+	u16 src_port;
+	u16 dst_port;
+	u8 ctinfo;
+	u8 has_ports;
+	u8 is_ipv6;
+};
+
+bool nftrace_skb_has_conntrack(const struct sk_buff *skb);
+bool nftrace_skb_conntrack(const struct sk_buff *skb, struct nftrace_conntrack *out);
+
+/* The local socket of a packet in this namespace. */
+struct nftrace_socket {
+	u64 cgroup;
+	u32 uid;
+	u32 classid;
+};
+
+bool nftrace_skb_socket(struct sk_buff *skb, const struct net *net, struct nftrace_socket *out);
+
+/*
+ * A packet that is about to be freed: copies from its network header on what it
+ * has, up to len bytes. Returns how long it is from there on, or -1.
+ */
+int nftrace_skb_copy_network(const struct sk_buff *skb, void *to, u32 len);
+
+/* Both write a string of at most size bytes, the terminator included. */
+void nftrace_drop_reason(u32 reason, char *name, u32 size);
+void nftrace_symbol(const void *address, char *name, u32 size);
 
 /* Copies the name, IFNAMSIZ bytes; returns the interface index. */
 int nftrace_dev_name(const struct net_device *dev, char *name);
@@ -32,6 +73,36 @@ u32 nftrace_net_inode(const struct net *net);
 u64 nftrace_random(void);
 u64 nftrace_siphash(const u64 *words, size_t count, u64 k0, u64 k1);
 
+/* Classic BPF. The program is run on a packet that starts with its network header. */
+struct bpf_prog *nftrace_bpf_create(struct sock_filter *instructions, u16 count);
+void nftrace_bpf_destroy(struct bpf_prog *program);
+u32 nftrace_bpf_run(const struct bpf_prog *program, const struct sk_buff *skb);
+
+/* Memory that user space can map. */
+void *nftrace_alloc_mappable(size_t size);
+int nftrace_map_read_only(struct vm_area_struct *vma, void *memory);
+u64 nftrace_vma_offset(const struct vm_area_struct *vma);
+
+/* Probes of tracepoints: each function as the tracepoint's prototype says. */
+int nftrace_probe(const char *tracepoint, void *function);
+void nftrace_unprobe(const char *tracepoint, void *function);
+void nftrace_probes_synchronize(void);
+
+/* The device, and its sleeping readers: see device.c. */
+int nftrace_device_register(void);
+void nftrace_device_unregister(void);
+bool nftrace_is_net_admin(void);
+bool nftrace_is_nonblocking(const struct file *file);
+void nftrace_poll_wait(struct file *file, struct poll_table_struct *table);
+int nftrace_wait(bool (*is_ready)(void *data), void *data);
+void nftrace_wake(void);
+void nftrace_wake_in_a_millisecond(void);
+void nftrace_wake_cancel(void);
+
+/* The lock under which parameters are set. */
+void nftrace_param_lock(void);
+void nftrace_param_unlock(void);
+
 /* A work queue of our own, so that flushing it waits for nobody else's work. */
 struct workqueue_struct *nftrace_alloc_workqueue(void);
 void nftrace_init_delayed_work(struct delayed_work *work, void (*run)(struct work_struct *));
@@ -39,6 +110,8 @@ struct delayed_work *nftrace_to_delayed_work(struct work_struct *work);
 
 /* The parameters that need no code: see params.c. */
 bool nftrace_param_bridge(void);
+bool nftrace_param_exit(void);
+u32 nftrace_param_ring_slots(void);
 u32 nftrace_param_log_rate(void);
 
 #endif

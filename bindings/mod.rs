@@ -3,15 +3,23 @@
 //! The only unsafe code: what the kernel's C interfaces need, behind safe types.
 //!
 //! One file per interface: [`netfilter`] (hooks), [`skb`] (the packet in a hook),
-//! [`work`] (a delayed work item), [`param`] (module parameters). [`exports`]
-//! gives the kernel the names by which it calls us. What is safe in the `kernel`
-//! crate is used from there.
+//! [`tracepoint`] (the end of packets), [`bpf`] (programs that choose packets),
+//! [`memory`] (rings that can be mapped), [`chardev`] (the device) and [`wakeup`]
+//! (its readers), [`work`] (a delayed work item), [`param`] (module parameters),
+//! [`rcu`]. [`exports`] gives the kernel the names by which it calls us. What is
+//! safe in the `kernel` crate is used from there.
 
-use nftrace_core::fragments::KeyedHash;
+use nftrace_core::recent::KeyedHash;
 
+pub(crate) mod bpf;
+pub(crate) mod chardev;
+pub(crate) mod memory;
 pub(crate) mod netfilter;
 pub(crate) mod param;
+pub(crate) mod rcu;
 pub(crate) mod skb;
+pub(crate) mod tracepoint;
+pub(crate) mod wakeup;
 pub(crate) mod work;
 
 mod exports;

@@ -12,13 +12,15 @@ use kernel::ffi::{c_int, c_uint, c_void};
 
 use kernel::bindings;
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::{rcu, Arc};
 
 use nftrace_core::hook::{Family, Hook};
+use nftrace_core::record::Kind;
 
-use super::exports::nftrace_hook;
+use super::exports::{nftrace_hook, nftrace_hook_exit};
 use super::generated;
 use super::skb::HookedPacket;
+use super::tracepoint::{FreedPacket, Reason};
 
 /// What is called for each packet at each hook.
 ///
@@ -30,6 +32,10 @@ pub(crate) trait Handler: Send + Sync + 'static {
 
     /// Looks at a packet and decides about it.
     fn packet(&self, packet: &HookedPacket<'_>) -> Verdict;
+
+    /// Looks at a packet whose buffer is about to be freed, in any context but NMI;
+    /// with a reason if the packet is dropped.
+    fn freed(&self, packet: &FreedPacket, reason: Option<&Reason>);
 }
 
 /// What the handler decided.
@@ -57,54 +63,70 @@ impl Verdict {
 /// and a grace period after that has passed.
 static HANDLER: AtomicPtr<super::exports::Attached> = AtomicPtr::new(ptr::null_mut());
 
-/// How many of [`HOOKS`] are registered in each namespace.
-static HOOK_COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Which of [`HOOKS`] are registered in each namespace: bit n for the group n.
+static GROUPS: AtomicUsize = AtomicUsize::new(0);
 
 /// How many namespaces have our hooks.
 static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
 
-/// How many of [`HOOKS`] belong to the IP families.
-const IP_HOOKS: usize = 2 * Hook::ALL.len();
+/// Groups of hooks: those of a family, before or behind all other functions.
+const GROUP_COUNT: usize = 2 * Family::ALL.len();
 
-/// The table that netfilter is given: the IP families' hooks, then the bridge's.
+/// The table that netfilter is given, in groups.
 ///
 /// # Invariants
 ///
 /// Never written after it was made: netfilter only reads it, in every namespace.
 #[repr(transparent)]
-struct HookTable([generated::nf_hook_ops; IP_HOOKS + Hook::ALL.len()]);
+struct HookTable([[generated::nf_hook_ops; Hook::ALL.len()]; GROUP_COUNT]);
 
 // SAFETY: By the type invariants, nobody writes it; the pointers in it are to
 // functions, or null.
 unsafe impl Sync for HookTable {}
 
 static HOOKS: HookTable = HookTable([
-    hook_ops(Family::Ipv4, Hook::PreRouting),
-    hook_ops(Family::Ipv4, Hook::LocalIn),
-    hook_ops(Family::Ipv4, Hook::Forward),
-    hook_ops(Family::Ipv4, Hook::LocalOut),
-    hook_ops(Family::Ipv4, Hook::PostRouting),
-    hook_ops(Family::Ipv6, Hook::PreRouting),
-    hook_ops(Family::Ipv6, Hook::LocalIn),
-    hook_ops(Family::Ipv6, Hook::Forward),
-    hook_ops(Family::Ipv6, Hook::LocalOut),
-    hook_ops(Family::Ipv6, Hook::PostRouting),
-    hook_ops(Family::Bridge, Hook::PreRouting),
-    hook_ops(Family::Bridge, Hook::LocalIn),
-    hook_ops(Family::Bridge, Hook::Forward),
-    hook_ops(Family::Bridge, Hook::LocalOut),
-    hook_ops(Family::Bridge, Hook::PostRouting),
+    group(Family::Ipv4, Kind::Entry),
+    group(Family::Ipv6, Kind::Entry),
+    group(Family::Bridge, Kind::Entry),
+    group(Family::Ipv4, Kind::Exit),
+    group(Family::Ipv6, Kind::Exit),
+    group(Family::Bridge, Kind::Exit),
 ]);
 
-const fn hook_ops(family: Family, hook: Hook) -> generated::nf_hook_ops {
+const fn group(family: Family, kind: Kind) -> [generated::nf_hook_ops; Hook::ALL.len()] {
+    [
+        hook_ops(family, Hook::PreRouting, kind),
+        hook_ops(family, Hook::LocalIn, kind),
+        hook_ops(family, Hook::Forward, kind),
+        hook_ops(family, Hook::LocalOut, kind),
+        hook_ops(family, Hook::PostRouting, kind),
+    ]
+}
+
+const fn hook_ops(family: Family, hook: Hook, kind: Kind) -> generated::nf_hook_ops {
     // SAFETY: All zeroes is a value of this C structure of numbers, links and pointers.
     let mut ops: generated::nf_hook_ops = unsafe { core::mem::zeroed() };
-    ops.hook = Some(nftrace_hook);
+    // NF_IP_PRI_FIRST, NF_IP6_PRI_FIRST and NF_BR_PRI_FIRST are the one, and
+    // NF_IP_PRI_LAST and the others the other.
+    if matches!(kind, Kind::Exit) {
+        ops.hook = Some(nftrace_hook_exit);
+        ops.priority = c_int::MAX;
+    } else {
+        ops.hook = Some(nftrace_hook);
+        ops.priority = c_int::MIN;
+    }
     ops.pf = family.number();
     ops.hooknum = hook.number() as c_uint;
-    // NF_IP_PRI_FIRST, NF_IP6_PRI_FIRST and NF_BR_PRI_FIRST are all this.
-    ops.priority = c_int::MIN;
     ops
+}
+
+/// The groups that are registered, and the number of hooks in each.
+fn groups() -> impl Iterator<Item = (*const generated::nf_hook_ops, c_uint)> {
+    let registered = GROUPS.load(Ordering::Relaxed);
+    (0_u32..)
+        .zip(&HOOKS.0)
+        .filter(move |(number, _)| registered & 1_usize.wrapping_shl(*number) != 0)
+        .map(|(_, group)| (group.as_ptr(), group.len() as c_uint))
 }
 
 /// The body of the hook function.
@@ -117,6 +139,7 @@ const fn hook_ops(family: Family, hook: Hook) -> generated::nf_hook_ops {
 pub(super) unsafe fn run_hook(
     skb: *mut bindings::sk_buff,
     state: *const generated::nf_hook_state,
+    kind: Kind,
 ) -> c_uint {
     let accept = Verdict::Accept.number();
     // SAFETY: By the invariants of `HANDLER`, the pointer is null or is valid
@@ -128,10 +151,33 @@ pub(super) unsafe fn run_hook(
         return accept;
     }
     // SAFETY: The contract is the same.
-    let Some(packet) = (unsafe { HookedPacket::new(skb, state) }) else {
+    let Some(packet) = (unsafe { HookedPacket::new(skb, state, kind) }) else {
         return accept;
     };
     handler.packet(&packet).number()
+}
+
+/// The body of the probes: `reason` is that of a drop, and where it happened.
+///
+/// # Safety
+///
+/// To be called by the tracepoints of [`super::tracepoint`] only: `skb` is valid.
+pub(super) unsafe fn run_freed(
+    skb: *mut bindings::sk_buff,
+    reason: Option<(c_uint, *const c_void)>,
+) {
+    // A tracepoint need not be inside a critical section of this kind.
+    let _critical_section = rcu::read_lock();
+    // SAFETY: By the invariants of `HANDLER`, the pointer is null or is valid
+    // until after the RCU read-side critical section in which we are.
+    let Some(handler) = (unsafe { HANDLER.load(Ordering::Acquire).as_ref() }) else {
+        return;
+    };
+    // SAFETY: The contract is the same.
+    if let Some(packet) = unsafe { FreedPacket::new(skb) } {
+        let reason = reason.map(|(number, location)| Reason::new(number, location));
+        handler.freed(&packet, reason.as_ref());
+    }
 }
 
 /// Registers the hooks in a namespace that is there already or is being made.
@@ -140,14 +186,20 @@ pub(super) unsafe fn run_hook(
 ///
 /// To be called as `pernet_operations.init` only: `net` is valid.
 unsafe extern "C" fn namespace_init(net: *mut bindings::net) -> c_int {
-    let count = HOOK_COUNT.load(Ordering::Relaxed).min(HOOKS.0.len()) as c_uint;
-    // SAFETY: `net` is valid, and `HOOKS` has so many elements and lives until the
-    // module is gone, before which all hooks are unregistered.
-    let result = unsafe { generated::nf_register_net_hooks(net, HOOKS.0.as_ptr(), count) };
-    if result == 0 {
-        NAMESPACES.fetch_add(1, Ordering::Relaxed);
+    for (hooks, count) in groups() {
+        // SAFETY: `net` is valid, and there are so many hooks, which live until the
+        // module is gone, before which all of them are unregistered.
+        let result = unsafe { generated::nf_register_net_hooks(net, hooks, count) };
+        if result != 0 {
+            for (earlier, count) in groups().take_while(|(earlier, _)| *earlier != hooks) {
+                // SAFETY: `net` is valid, and these were registered just now.
+                unsafe { generated::nf_unregister_net_hooks(net, earlier, count) };
+            }
+            return result;
+        }
     }
-    result
+    NAMESPACES.fetch_add(1, Ordering::Relaxed);
+    0
 }
 
 /// Unregisters the hooks in a namespace that goes, or from which we go.
@@ -157,10 +209,11 @@ unsafe extern "C" fn namespace_init(net: *mut bindings::net) -> c_int {
 /// To be called as `pernet_operations.exit` only: `net` is valid, and
 /// [`namespace_init`] was called for it and returned 0.
 unsafe extern "C" fn namespace_exit(net: *mut bindings::net) {
-    let count = HOOK_COUNT.load(Ordering::Relaxed).min(HOOKS.0.len()) as c_uint;
-    // SAFETY: `net` is valid, and these are the hooks that `namespace_init`
-    // registered: `HOOK_COUNT` does not change in between.
-    unsafe { generated::nf_unregister_net_hooks(net, HOOKS.0.as_ptr(), count) };
+    for (hooks, count) in groups() {
+        // SAFETY: `net` is valid, and these are the hooks that `namespace_init`
+        // registered: `GROUPS` does not change in between.
+        unsafe { generated::nf_unregister_net_hooks(net, hooks, count) };
+    }
     NAMESPACES.fetch_sub(1, Ordering::Relaxed);
 }
 
@@ -188,7 +241,7 @@ static PERNET_OPERATIONS: PernetOperations = PernetOperations(core::cell::Unsafe
 /// # Invariants
 ///
 /// While it lives, [`PERNET_OPERATIONS`] is registered, [`HANDLER`] is set and
-/// [`HOOK_COUNT`] does not change. There is at most one.
+/// [`GROUPS`] does not change. There is at most one.
 pub(crate) struct Registration(PhantomData<*mut ()>);
 
 // SAFETY: It has no data; what it stands for may be undone by any thread.
@@ -197,13 +250,18 @@ unsafe impl Send for Registration {}
 unsafe impl Sync for Registration {}
 
 impl Registration {
-    /// Registers the hooks of the IP families, and with `bridge` those of the bridge family.
+    /// Registers the hooks of the IP families, with `bridge` those of the bridge
+    /// family, and with `exit` the ends of all of them.
     ///
     /// # Errors
     ///
     /// `EBUSY` while another registration lives; otherwise what netfilter says
     /// of the first namespace that would not take the hooks, and then none has them.
-    pub(crate) fn new(handler: Arc<super::exports::Attached>, bridge: bool) -> Result<Self> {
+    pub(crate) fn new(
+        handler: Arc<super::exports::Attached>,
+        bridge: bool,
+        exit: bool,
+    ) -> Result<Self> {
         let handler = Arc::into_raw(handler).cast_mut();
         if HANDLER
             .compare_exchange(
@@ -219,10 +277,13 @@ impl Registration {
             return Err(EBUSY);
         }
         // INVARIANT: `HANDLER` was null, so there is no other registration, and is set now.
-        HOOK_COUNT.store(
-            if bridge { HOOKS.0.len() } else { IP_HOOKS },
-            Ordering::Relaxed,
-        );
+        let families = if bridge { 0b111 } else { 0b011 };
+        let ends = if exit {
+            families << Family::ALL.len()
+        } else {
+            0
+        };
+        GROUPS.store(families | ends, Ordering::Relaxed);
         // SAFETY: The operations are a static that is registered nowhere, since
         // there is no other registration, and `drop` unregisters them.
         let result = unsafe { generated::register_pernet_subsys(PERNET_OPERATIONS.0.get()) };
@@ -264,6 +325,12 @@ impl Drop for Registration {
 pub(crate) fn init_net_inode() -> u32 {
     // SAFETY: `init_net` is a static of the kernel that is always valid.
     unsafe { generated::nftrace_net_inode(ptr::addr_of!(bindings::init_net)) }
+}
+
+/// The cookie of the initial network namespace.
+pub(crate) fn init_net_cookie() -> u64 {
+    // SAFETY: `init_net` is a static of the kernel that is always valid.
+    unsafe { generated::nftrace_net_cookie(ptr::addr_of!(bindings::init_net)) }
 }
 
 /// The type of netfilter's hook functions, for the one that we export.

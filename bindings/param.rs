@@ -8,11 +8,15 @@
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 
 use core::fmt;
+use core::marker::PhantomData;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::ffi::{c_char, c_int};
 
 use kernel::error::code::EINVAL;
 use kernel::prelude::*;
 use kernel::str::Formatter;
+use kernel::sync::Arc;
 
 use nftrace_core::ports::Printable;
 
@@ -33,10 +37,58 @@ pub(crate) trait Param {
     /// # Errors
     ///
     /// A value that is refused changes nothing.
-    fn set(value: &str) -> Result<(), Self::Error<'_>>;
+    fn set<'a>(value: &'a str, locked: &Locked) -> Result<(), Self::Error<'a>>;
 
     /// Prints the value.
     fn get(out: &mut dyn fmt::Write) -> fmt::Result;
+}
+
+/// The parameters' lock, held: what it stands for happens one at a time. (Before the
+/// module's init nobody else is there, and the loader does not take it.)
+pub(crate) struct Locked(PhantomData<*mut ()>);
+
+/// Has `work` work under the parameters' lock. May sleep.
+pub(crate) fn with_lock<T>(work: impl FnOnce(&Locked) -> T) -> T {
+    // SAFETY: We are in process context, and no caller has the lock: who does was
+    // given a `Locked` and passes it on.
+    unsafe { generated::nftrace_param_lock() };
+    let value = work(&Locked(PhantomData));
+    // SAFETY: It was taken above.
+    unsafe { generated::nftrace_param_unlock() };
+    value
+}
+
+/// What the parameters' setters find while the module is loaded.
+///
+/// # Invariants
+///
+/// The pointer is null or valid. It is written under the lock only.
+pub(crate) struct Attached<T>(AtomicPtr<T>);
+
+impl<T: Send + Sync> Attached<T> {
+    /// Nothing.
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// What is attached.
+    pub(crate) fn get<'a>(&self, _locked: &'a Locked) -> Option<&'a T> {
+        // SAFETY: By the type invariants, it is null or valid for as long as the
+        // lock is held, which `'a` does not outlive.
+        unsafe { self.0.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Attaches a value, or none; gives back what was attached.
+    pub(crate) fn swap(&self, value: Option<Arc<T>>, _locked: &Locked) -> Option<Arc<T>> {
+        let new = value.map_or(ptr::null_mut(), |value| Arc::into_raw(value).cast_mut());
+        let old = self.0.swap(new, Ordering::Relaxed);
+        if old.is_null() {
+            return None;
+        }
+        // SAFETY: By the type invariants, it is valid, and only `swap` puts one in,
+        // from `Arc::into_raw`.
+        Some(unsafe { Arc::from_raw(old) })
+    }
 }
 
 /// Calls [`Param::set`], and says in the kernel log what it refused and why.
@@ -58,7 +110,8 @@ pub(super) unsafe fn set<P: Param>(value: *const c_char) -> c_int {
         pr_err!("{name}: refused: the value is not UTF-8 text\n");
         return EINVAL.to_errno();
     };
-    match P::set(value) {
+    // The kernel holds the lock, or else the module is being loaded.
+    match P::set(value, &Locked(PhantomData)) {
         Ok(()) => 0,
         Err(reason) => {
             let value = value.trim_ascii();
@@ -94,6 +147,18 @@ pub(super) unsafe fn get<P: Param>(buffer: *mut c_char) -> c_int {
 pub(crate) fn bridge() -> bool {
     // SAFETY: The function has no preconditions.
     unsafe { generated::nftrace_param_bridge() }
+}
+
+/// Whether `exit=1` was given.
+pub(crate) fn exit() -> bool {
+    // SAFETY: The function has no preconditions.
+    unsafe { generated::nftrace_param_exit() }
+}
+
+/// The value of `ring_slots=`.
+pub(crate) fn ring_slots() -> u32 {
+    // SAFETY: The function has no preconditions.
+    unsafe { generated::nftrace_param_ring_slots() }
 }
 
 /// The value of `log_rate=` at this moment.

@@ -16,16 +16,20 @@
  * There is always a function to set it, also where sysfs lets nobody write:
  * insmod calls it without looking.
  */
-#define NFTRACE_PARAM(param, permission)                                              \
+#define NFTRACE_PARAM(param, permission, ...)                                         \
 	int nftrace_##param##_set(const char *value, const struct kernel_param *kp);  \
 	int nftrace_##param##_get(char *buffer, const struct kernel_param *kp);       \
 	static const struct kernel_param_ops nftrace_##param##_ops = {                \
 		.set = nftrace_##param##_set,                                         \
 		.get = nftrace_##param##_get,                                         \
+		__VA_ARGS__                                                           \
 	};                                                                            \
 	module_param_cb(param, &nftrace_##param##_ops, NULL, permission)
 
-NFTRACE_PARAM(ports, 0644);
+/* What ports= and the device set outlives the module's exit, or its failure to load. */
+void nftrace_ports_free(void *arg);
+
+NFTRACE_PARAM(ports, 0644, .free = nftrace_ports_free);
 MODULE_PARM_DESC(ports, "ports to trace: up to 64 ports or ranges, e.g. 8080,9000-9010; empty: none (string)");
 
 NFTRACE_PARAM(format, 0644);
@@ -38,6 +42,14 @@ static bool bridge;
 module_param(bridge, bool, 0444);
 MODULE_PARM_DESC(bridge, "hook the bridge family too; default 0");
 
+static bool exit;
+module_param(exit, bool, 0444);
+MODULE_PARM_DESC(exit, "hook the ends of the hooks too, to see what left them; default 0");
+
+static unsigned int ring_slots;
+module_param(ring_slots, uint, 0444);
+MODULE_PARM_DESC(ring_slots, "records that the ring of each CPU holds, 320 bytes each, a power of two from 64 to 1048576; 0 (default): 4096, fewer where all rings would take more than 64 MiB");
+
 static unsigned int log_rate = 1000;
 module_param(log_rate, uint, 0644);
 MODULE_PARM_DESC(log_rate, "records a second and namespace that are printed; default 1000");
@@ -47,6 +59,26 @@ MODULE_VERSION(NFTRACE_VERSION);
 bool nftrace_param_bridge(void)
 {
 	return bridge;
+}
+
+bool nftrace_param_exit(void)
+{
+	return exit;
+}
+
+u32 nftrace_param_ring_slots(void)
+{
+	return ring_slots;
+}
+
+void nftrace_param_lock(void)
+{
+	kernel_param_lock(THIS_MODULE);
+}
+
+void nftrace_param_unlock(void)
+{
+	kernel_param_unlock(THIS_MODULE);
 }
 
 u32 nftrace_param_log_rate(void)

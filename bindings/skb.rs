@@ -7,13 +7,15 @@
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
 use core::marker::PhantomData;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ptr::NonNull;
 use kernel::ffi::c_int;
 
 use kernel::bindings;
 
 use nftrace_core::hook::{Family, Hook};
-use nftrace_core::record::Device;
+use nftrace_core::packet::Ports;
+use nftrace_core::record::{Conntrack, ConntrackState, Device, Kind, Socket};
 
 use super::generated;
 
@@ -28,6 +30,7 @@ pub(crate) struct HookedPacket<'a> {
     state: &'a generated::nf_hook_state,
     hook: Hook,
     family: Family,
+    kind: Kind,
     // Neither `Send` nor `Sync`: RCU's critical section is that of this CPU.
     _not_send: PhantomData<*mut ()>,
 }
@@ -43,6 +46,7 @@ impl HookedPacket<'_> {
     pub(super) unsafe fn new(
         skb: *mut bindings::sk_buff,
         state: *const generated::nf_hook_state,
+        kind: Kind,
     ) -> Option<Self> {
         // SAFETY: `state` is valid during the hook function, by this function's contract.
         let state = unsafe { state.as_ref() }?;
@@ -53,6 +57,7 @@ impl HookedPacket<'_> {
             state,
             hook: Hook::from_number(state.hook)?,
             family: Family::from_number(state.pf)?,
+            kind,
             _not_send: PhantomData,
         })
     }
@@ -67,6 +72,18 @@ impl HookedPacket<'_> {
     #[inline]
     pub(crate) fn family(&self) -> Family {
         self.family
+    }
+
+    /// Before or behind all other functions of the hook.
+    #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The packet, for others in [`crate::bindings`], valid for as long as the value lives.
+    #[inline]
+    pub(super) fn as_ptr(&self) -> *const bindings::sk_buff {
+        self.skb.as_ptr()
     }
 
     /// Where the network header starts in the packet's data; none before its start.
@@ -111,6 +128,76 @@ impl HookedPacket<'_> {
     pub(crate) fn mark(&self) -> u32 {
         // SAFETY: By the type invariants, `skb` is valid.
         unsafe { generated::nftrace_skb_mark(self.skb.as_ptr()) }
+    }
+
+    /// Segments that an offloaded packet will be split into; 0 where it is not offloaded.
+    pub(crate) fn gso_segs(&self) -> u16 {
+        // SAFETY: By the type invariants, `skb` is valid.
+        unsafe { generated::nftrace_skb_gso_segs(self.skb.as_ptr()) }
+    }
+
+    /// The connection that conntrack has put the packet into.
+    #[inline]
+    pub(crate) fn conntrack(&self) -> Option<Conntrack> {
+        // SAFETY: By the type invariants, `skb` is valid.
+        if !unsafe { generated::nftrace_skb_has_conntrack(self.skb.as_ptr()) } {
+            return None;
+        }
+        self.read_conntrack()
+    }
+
+    #[inline(never)]
+    fn read_conntrack(&self) -> Option<Conntrack> {
+        let mut found = generated::nftrace_conntrack::default();
+        // SAFETY: By the type invariants, `skb` is valid, and we are inside an RCU
+        // read-side critical section; the packet holds its connection.
+        if !unsafe { generated::nftrace_skb_conntrack(self.skb.as_ptr(), &mut found) } {
+            // Not tracked on purpose: then its tuple is the packet's own.
+            return None;
+        }
+        let address = |bytes: [u8; 16]| {
+            if found.is_ipv6 != 0 {
+                IpAddr::V6(Ipv6Addr::from(bytes))
+            } else {
+                let [a, b, c, d, ..] = bytes;
+                IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+            }
+        };
+        // `enum ip_conntrack_info`: from IP_CT_IS_REPLY (3) on, the same in the
+        // other direction; a reply that is new is none.
+        let (state, reply) = match found.ctinfo {
+            0 => (ConntrackState::Established, false),
+            1 => (ConntrackState::Related, false),
+            2 => (ConntrackState::New, false),
+            3 => (ConntrackState::Established, true),
+            4 => (ConntrackState::Related, true),
+            _ => (ConntrackState::Untracked, false),
+        };
+        Some(Conntrack {
+            id: found.id,
+            state,
+            reply,
+            status: found.status,
+            src: address(found.src),
+            dst: address(found.dst),
+            ports: (found.has_ports != 0).then_some(Ports {
+                src: found.src_port,
+                dst: found.dst_port,
+            }),
+        })
+    }
+
+    /// The local socket that sends the packet, or will get it.
+    pub(crate) fn socket(&self) -> Option<Socket> {
+        let mut found = generated::nftrace_socket::default();
+        // SAFETY: By the type invariants, `skb` and `state->net` are valid; the packet
+        // holds its socket, or RCU does.
+        unsafe { generated::nftrace_skb_socket(self.skb.as_ptr(), self.state.net, &mut found) }
+            .then_some(Socket {
+                uid: found.uid,
+                classid: found.classid,
+                cgroup: found.cgroup,
+            })
     }
 
     /// The address of the `sk_buff`: no pointer to anything, but the same number

@@ -93,6 +93,11 @@ impl<T: Task> Worker<T> {
         )
     }
 
+    /// The task.
+    pub(crate) fn task(&self) -> &T {
+        &self.task
+    }
+
     /// Runs the task now, and from now on after kicks.
     pub(crate) fn start(&self) {
         self.queue_in(0);

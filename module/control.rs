@@ -5,29 +5,42 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 
-use nftrace_core::filter::PortFilter;
 use nftrace_core::ports::{ParseError, PortList};
 
-use crate::bindings::param::Param;
-use crate::bindings::synchronize_rcu;
-
-/// The ports that are traced. A static, since `ports=` is read before the module's init.
-pub(crate) static FILTER: PortFilter = PortFilter::new();
+use super::tracing::{self, Refused};
+use crate::bindings::param::{Locked, Param};
 
 /// `ports=`
 pub(crate) struct Ports;
 
+/// Why a list of ports is refused.
+pub(crate) enum PortsError<'a> {
+    /// It is none.
+    List(ParseError<'a>),
+    /// It cannot be traced now.
+    Refused(Refused),
+}
+
+impl fmt::Display for PortsError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::List(error) => write!(f, "{error}"),
+            Self::Refused(refused) => write!(f, "{refused}"),
+        }
+    }
+}
+
 impl Param for Ports {
     const NAME: &'static str = "ports";
-    type Error<'a> = ParseError<'a>;
+    type Error<'a> = PortsError<'a>;
 
-    fn set(value: &str) -> Result<(), ParseError<'_>> {
-        FILTER.replace(&PortList::parse(value)?, synchronize_rcu);
-        Ok(())
+    fn set<'a>(value: &'a str, locked: &Locked) -> Result<(), PortsError<'a>> {
+        let list = PortList::parse(value).map_err(PortsError::List)?;
+        tracing::set_ports(&list, locked).map_err(PortsError::Refused)
     }
 
     fn get(out: &mut dyn fmt::Write) -> fmt::Result {
-        write!(out, "{}", FILTER.list())
+        write!(out, "{}", tracing::ports())
     }
 }
 
@@ -70,7 +83,7 @@ impl Param for Format {
     const NAME: &'static str = "format";
     type Error<'a> = UnknownFormat;
 
-    fn set(value: &str) -> Result<(), UnknownFormat> {
+    fn set<'a>(value: &'a str, _locked: &Locked) -> Result<(), UnknownFormat> {
         let value = value.trim_ascii();
         let (_, format) = Self::ALL
             .into_iter()
@@ -98,7 +111,7 @@ pub(crate) struct Counters {
     pub(crate) printed: AtomicU64,
     /// Records that `log_rate=` kept from the kernel log.
     pub(crate) suppressed: AtomicU64,
-    /// Records for which the ring had no room.
+    /// Records that were overwritten before they could be printed.
     pub(crate) lost: AtomicU64,
     /// Packets that end inside a header.
     pub(crate) truncated: AtomicU64,
@@ -144,7 +157,7 @@ impl Param for Counters {
     const NAME: &'static str = "counters";
     type Error<'a> = ReadOnly;
 
-    fn set(_value: &str) -> Result<(), ReadOnly> {
+    fn set<'a>(_value: &'a str, _locked: &Locked) -> Result<(), ReadOnly> {
         Err(ReadOnly)
     }
 

@@ -8,24 +8,31 @@
 use core::sync::atomic::Ordering;
 
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::{rcu, Arc};
 use kernel::time::{ClockSource as _, Monotonic};
 
-use nftrace_core::fragments::{Entry, Fragments, KeyedHash as _};
 use nftrace_core::hook::Family;
-use nftrace_core::packet::{self, Network, Packet, MAX_HEADERS};
-use nftrace_core::record::{Record, Site};
+use nftrace_core::lives::{self, Death, Lives, Sighting};
+use nftrace_core::packet::{self, Icmp, Network, Packet, Transport, MAX_HEADERS};
+use nftrace_core::recent::{self, Key, Recent, DATAGRAM_LIFETIME, FLOW_LIFETIME};
+use nftrace_core::record::{Conntrack, DropSite, Record, Site};
+use nftrace_core::trace::Surroundings;
 
-use super::control::{COUNTERS, FILTER};
+use super::control::COUNTERS;
 use super::dmesg::Printer;
 use super::rings::{Rings, Storage};
+use super::tracing::{Tracing, TRACING};
 use crate::bindings::netfilter::{Handler, Verdict};
 use crate::bindings::skb::HookedPacket;
+use crate::bindings::tracepoint::{FreedPacket, Reason};
 use crate::bindings::work::Worker;
 use crate::bindings::SipHash;
 
-/// Entries of the table of fragmented datagrams: 32 KiB.
-const FRAGMENTS: usize = 4096;
+/// Entries of the tables of fragmented datagrams and of flows: 32 KiB each.
+const RECENT: usize = 4096;
+
+/// Entries of the table of packets that are under way: 448 KiB.
+const LIVES: usize = 8192;
 
 /// Bytes that are copied of each packet: enough for IPv6 with one extension
 /// header, or IPv4 with options, and TCP.
@@ -44,8 +51,11 @@ pub(crate) fn now() -> u64 {
 pub(crate) struct Datapath {
     rings: Arc<Rings>,
     printer: Arc<Worker<Printer>>,
-    fragments: Fragments<Storage<Entry>, SipHash>,
-    identity: SipHash,
+    /// Datagrams whose first fragment was traced.
+    fragments: Recent<Storage<recent::Entry>, SipHash>,
+    /// Flows that are traced though they are not what is asked for by themselves.
+    flows: Recent<Storage<recent::Entry>, SipHash>,
+    lives: Lives<Storage<lives::Entry>, SipHash>,
 }
 
 /// Where a packet's network header starts, and which it is.
@@ -57,12 +67,17 @@ struct Start {
 impl Datapath {
     /// A datapath that writes into `rings` and tells `printer` so.
     pub(crate) fn new(rings: Arc<Rings>, printer: Arc<Worker<Printer>>) -> Result<Self> {
-        let entries = Storage::new(FRAGMENTS, || Entry::new(0))?;
+        let recent = |lifetime| -> Result<_> {
+            let entries = Storage::new(RECENT, || recent::Entry::new(0))?;
+            Ok(Recent::new(entries, SipHash::new(), lifetime))
+        };
+        let entries = Storage::new(LIVES, lives::Entry::default)?;
         Ok(Self {
             rings,
             printer,
-            fragments: Fragments::new(entries, SipHash::new()),
-            identity: SipHash::new(),
+            fragments: recent(DATAGRAM_LIFETIME)?,
+            flows: recent(FLOW_LIFETIME)?,
+            lives: Lives::new(entries, SipHash::new()),
         })
     }
 
@@ -129,45 +144,237 @@ impl Datapath {
         Self::parse::<MAX_HEADERS>(hooked, start, total)
     }
 
-    /// Whether the packet is traced.
-    #[inline]
-    fn is_traced(&self, hooked: &HookedPacket<'_>, packet: &Packet) -> bool {
-        let Some(fragment) = packet.fragment else {
-            return FILTER.matches(packet);
+    /// Writes a record of the packet if it is traced.
+    fn trace(&self, hooked: &HookedPacket<'_>, packet: &Packet, len: u32, offset: u32) {
+        let critical_section = rcu::read_lock();
+        let Some(tracing) = TRACING.read(&critical_section) else {
+            return;
         };
-        if fragment.offset != 0 {
-            return self.fragments.knows(hooked.cookie(), packet, now());
-        }
-        let traced = FILTER.matches(packet);
-        if traced {
-            self.fragments.remember(hooked.cookie(), packet, now());
-        }
-        traced
-    }
-
-    fn record(&self, hooked: &HookedPacket<'_>, packet: &Packet, len: u32, time: u64) -> Record {
-        let site = Site {
-            hook: hooked.hook(),
-            family: hooked.family(),
-            time,
+        let sighting = Sighting {
+            address: hooked.address(),
             cookie: hooked.cookie(),
             inode: hooked.inode(),
-            dev: hooked.dev(),
-            input: hooked.input(),
-            output: hooked.output(),
-            // 32 bits are what the kernel's own %p shows of a hashed pointer.
-            skb: self.identity.hash(&[hooked.address()]) & 0xffff_ffff,
+            hook: hooked.hook(),
+            family: hooked.family(),
+            kind: hooked.kind(),
             len,
-            mark: hooked.mark(),
         };
-        Record::new(&site, packet)
+        let conntrack = hooked.conntrack();
+        let known = self.lives.again(&sighting, packet, now);
+        let why = match known {
+            Some(_) => Some(self.matches(tracing, hooked, packet, None, offset)),
+            None => self.is_traced(tracing, hooked, packet, conntrack.as_ref(), offset),
+        };
+        let Some(by_itself) = why else {
+            return;
+        };
+        let time = now();
+        self.remember(tracing, hooked, packet, conntrack.as_ref(), by_itself, time);
+        let skb = known.unwrap_or_else(|| self.lives.begin(&sighting, packet, time));
+        self.rings.produce(|time, cpu| {
+            let site = Site {
+                kind: sighting.kind,
+                hook: sighting.hook,
+                family: sighting.family,
+                time,
+                cookie: sighting.cookie,
+                inode: sighting.inode,
+                dev: hooked.dev(),
+                input: hooked.input(),
+                output: hooked.output(),
+                skb,
+                len,
+                mark: hooked.mark(),
+                gso_segs: hooked.gso_segs(),
+                cpu,
+                conntrack,
+                socket: hooked.socket(),
+                logged: tracing.is_logged,
+            };
+            Record::new(&site, packet)
+        });
+        if tracing.is_logged {
+            self.printer.kick();
+        }
     }
+
+    /// Whether a packet that is not known yet is traced, and if so, whether by what
+    /// it has itself, and not by what its connection or its datagram has.
+    #[inline]
+    fn is_traced(
+        &self,
+        tracing: &Tracing,
+        hooked: &HookedPacket<'_>,
+        packet: &Packet,
+        conntrack: Option<&Conntrack>,
+        offset: u32,
+    ) -> Option<bool> {
+        if packet.fragment.is_some_and(|fragment| fragment.offset != 0) {
+            let datagram = Key::datagram(hooked.cookie(), packet);
+            return self.fragments.knows(&datagram, now()).then_some(true);
+        }
+        if self.matches(tracing, hooked, packet, None, offset) {
+            return Some(true);
+        }
+        if !tracing.follows_flows {
+            return None;
+        }
+        // NAT has given the packet another tuple than the one that is asked for.
+        let is_traced = (conntrack.is_some_and(is_translated)
+            && self.matches(tracing, hooked, packet, conntrack, offset))
+            || (!self.flows.is_empty() && self.knows_flow(packet));
+        is_traced.then_some(false)
+    }
+
+    /// Whether the packet meets the conditions, with `conntrack` also by the tuple
+    /// that its connection began with.
+    #[inline]
+    fn matches(
+        &self,
+        tracing: &Tracing,
+        hooked: &HookedPacket<'_>,
+        packet: &Packet,
+        conntrack: Option<&Conntrack>,
+        offset: u32,
+    ) -> bool {
+        let devices;
+        let around = Surroundings {
+            cookie: hooked.cookie(),
+            devices: if tracing.filter.needs_devices() {
+                devices = [hooked.dev(), hooked.input(), hooked.output()];
+                &devices
+            } else {
+                &[]
+            },
+            conntrack,
+        };
+        tracing.filter.matches(packet, &around)
+            && tracing
+                .program
+                .as_ref()
+                // It takes packets from their network header on.
+                .is_none_or(|program| offset == 0 && program.takes(hooked))
+    }
+
+    fn knows_flow(&self, packet: &Packet) -> bool {
+        let time = now();
+        if let Transport::Icmp(Icmp {
+            quoted: Some(quoted),
+            ..
+        }) = packet.transport
+        {
+            let key = Key::flow(quoted.protocol, quoted.src, quoted.dst, quoted.ports);
+            if self.flows.knows(&key, time) {
+                return true;
+            }
+        }
+        self.flows.knows(&flow(packet), time)
+    }
+
+    /// Remembers by what else the flow and the datagram of a traced packet are known.
+    fn remember(
+        &self,
+        tracing: &Tracing,
+        hooked: &HookedPacket<'_>,
+        packet: &Packet,
+        conntrack: Option<&Conntrack>,
+        by_itself: bool,
+        time: u64,
+    ) {
+        if let Some(fragment) = packet.fragment {
+            if fragment.offset == 0 {
+                let datagram = Key::datagram(hooked.cookie(), packet);
+                self.fragments.remember(&datagram, time);
+            } else {
+                // It has no ports that a flow is known by.
+                return;
+            }
+        }
+        if !tracing.follows_flows {
+            return;
+        }
+        if !by_itself {
+            self.flows.remember(&flow(packet), time);
+        }
+        if let Some(original) = conntrack.filter(|conntrack| is_translated(conntrack)) {
+            let key = Key::flow(packet.protocol, original.src, original.dst, original.ports);
+            self.flows.remember(&key, time);
+        }
+    }
+
+    /// Forgets what was traced: something else is from now on.
+    pub(crate) fn forget(&self) {
+        self.lives.clear();
+        self.flows.clear();
+        self.fragments.clear();
+    }
+
+    /// Reads the headers of a packet that is about to be freed; how long it is.
+    fn read_freed(freed: &FreedPacket) -> Option<(Packet, u32)> {
+        let mut buffer = [0; WINDOW];
+        let total = freed.copy_network(&mut buffer)?;
+        let window = buffer.get(..total.min(WINDOW))?;
+        let network = match window.first()? >> 4 {
+            4 => Network::Ipv4,
+            6 => Network::Ipv6,
+            _ => return None,
+        };
+        let packet = packet::parse(network, window, total).ok()?;
+        Some((packet, u32::try_from(total).ok()?))
+    }
+
+    /// Writes a record of a traced packet's death.
+    #[cold]
+    #[inline(never)]
+    fn record_drop(&self, death: Death, freed: &FreedPacket, reason: &Reason) {
+        let critical_section = rcu::read_lock();
+        let Some(tracing) = TRACING.read(&critical_section) else {
+            return;
+        };
+        let read = Self::read_freed(freed);
+        // An address that was freed without a word, and is now another packet's.
+        if read.is_some_and(|(packet, _)| lives::signature(&packet) != death.signature) {
+            return;
+        }
+        let (name, location) = (reason.name(), reason.location());
+        self.rings.produce(|time, cpu| {
+            let site = DropSite {
+                time,
+                death,
+                len: read.map_or(0, |(_, len)| len),
+                cpu,
+                reason: reason.number,
+                name: until_zero(&name),
+                location: until_zero(&location),
+                logged: tracing.is_logged,
+            };
+            Record::of_drop(&site, read.as_ref().map(|(packet, _)| packet))
+        });
+        if tracing.is_logged {
+            self.printer.kick();
+        }
+    }
+}
+
+fn until_zero(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// Whether NAT changes the connection's addresses or ports.
+fn is_translated(conntrack: &Conntrack) -> bool {
+    /// `IPS_SRC_NAT` and `IPS_DST_NAT`.
+    const NAT: u32 = 1 << 4 | 1 << 5;
+    conntrack.status & NAT != 0
+}
+
+fn flow(packet: &Packet) -> Key {
+    Key::flow(packet.protocol, packet.src, packet.dst, packet.ports())
 }
 
 impl Handler for Datapath {
     #[inline]
     fn is_active(&self) -> bool {
-        FILTER.is_active()
+        TRACING.is_some()
     }
 
     #[inline]
@@ -185,13 +392,7 @@ impl Handler for Datapath {
             parsed => parsed,
         };
         match parsed {
-            Ok(packet) => {
-                if self.is_traced(hooked, &packet) {
-                    self.rings
-                        .produce(|time| self.record(hooked, &packet, len, time));
-                    self.printer.kick();
-                }
-            }
+            Ok(packet) => self.trace(hooked, &packet, len, start.offset),
             Err(packet::Error::Truncated) => {
                 COUNTERS.truncated.fetch_add(1, Ordering::Relaxed);
             }
@@ -200,5 +401,15 @@ impl Handler for Datapath {
             }
         }
         Verdict::Accept
+    }
+
+    #[inline]
+    fn freed(&self, packet: &FreedPacket, reason: Option<&Reason>) {
+        let Some(death) = self.lives.end(packet.address()) else {
+            return;
+        };
+        if let Some(reason) = reason {
+            self.record_drop(death, packet, reason);
+        }
     }
 }

@@ -12,11 +12,11 @@ use kernel::time::Msecs;
 
 use nftrace_core::rate::Limiter;
 use nftrace_core::record::{Classic, Record, V1};
-use nftrace_core::ring::{Next, Ring, Slot};
+use nftrace_core::ring::{merge, Cursor, Merged};
 
 use super::control::{Format, COUNTERS};
 use super::datapath::now;
-use super::rings::{Rings, Storage};
+use super::rings::Rings;
 use crate::bindings::netfilter::init_net_inode;
 use crate::bindings::param::log_rate;
 use crate::bindings::work::Task;
@@ -75,18 +75,8 @@ struct Namespace {
 struct State {
     /// The namespaces that had records lately, by cookie.
     namespaces: RBTree<u64, Namespace>,
-    /// The losses of each ring that were reported.
-    lost: KVec<u64>,
-}
-
-/// Where the earliest record is.
-enum Earliest<'a> {
-    /// Nowhere: there is none, or none that is early enough.
-    None,
-    /// That cannot be told: one is still being written.
-    Busy,
-    /// In this CPU's ring.
-    In(usize, &'a Ring<Storage<Slot>>),
+    /// How far each ring was read.
+    cursors: KVec<Cursor>,
 }
 
 /// Prints records in the order of their times, whichever CPU they are from.
@@ -102,92 +92,50 @@ pub(crate) struct Printer {
 impl Printer {
     /// A printer of what the rings hold.
     pub(crate) fn new(rings: Arc<Rings>) -> Result<impl PinInit<Self, Error>> {
-        let mut lost = KVec::new();
-        for _ in rings.iter() {
-            lost.push(0, GFP_KERNEL)?;
-        }
+        let cursors = rings.cursors(Cursor::newest)?;
         let namespaces = RBTree::new();
         Ok(try_pin_init!(Self {
             rings,
             init_inode: init_net_inode(),
-            state <- new_mutex!(State { namespaces, lost }, "nftrace::Printer::state"),
+            state <- new_mutex!(State { namespaces, cursors }, "nftrace::Printer::state"),
         }? Error))
     }
 
+    /// Goes on with what comes from now on: what came so far was not for the log.
+    pub(crate) fn skip(&self) {
+        let mut state = self.state.lock();
+        self.rings.place(&mut state.cursors, Cursor::newest);
+    }
+
     /// Prints all records whose time is not later than now, by their times.
-    ///
-    /// The records of one packet are always printed in its order. The first of two
-    /// was written before the clock was read for the second; so when the second is
-    /// no later than our reading of the clock, the first can be seen, and in its
-    /// ring stands behind none that is later. Only a record of another packet, whose
-    /// writer is between the clock and its place in the ring, may come a run late.
     ///
     /// Returns whether all of them could be printed; one that is still being
     /// written holds up those that may be later.
     fn drain(&self, state: &mut State) -> bool {
         let until = now();
         // What comes in meanwhile is for the next run, so that this one ends.
-        let mut budget = self
-            .rings
-            .iter()
-            .fold(0_u64, |sum, ring| sum.wrapping_add(ring.len()));
+        let mut budget = self.rings.capacity();
         while budget > 0 {
             budget = budget.wrapping_sub(1);
-            let (cpu, ring) = match self.earliest(until) {
-                Earliest::Busy => return false,
-                Earliest::None => return true,
-                Earliest::In(cpu, ring) => (cpu, ring),
+            let next = merge(&mut state.cursors, |cpu| self.rings.view(cpu), until);
+            let (cpu, frame) = match next {
+                Merged::Busy => return false,
+                Merged::Empty => return true,
+                Merged::Frame(cpu, frame) => (cpu, frame),
             };
-            let Some(entry) = ring.peek() else {
-                return false;
-            };
-            ring.pop();
-            Self::report_losses(state, cpu, entry.lost);
-            self.print_limited(state, &entry.record);
-        }
-        true
-    }
-
-    /// Looks for the earliest record of all rings.
-    fn earliest(&self, until: u64) -> Earliest<'_> {
-        let mut earliest = Earliest::None;
-        let (mut cpu, mut bound) = (0_usize, until);
-        for ring in self.rings.iter() {
-            match ring.next() {
-                Next::At(time) if time <= bound => {
-                    earliest = Earliest::In(cpu, ring);
-                    // Of records of the same time, the first CPU's comes first.
-                    bound = time.saturating_sub(1);
-                }
-                Next::Busy => return Earliest::Busy,
-                Next::At(_) | Next::Empty => {}
+            Self::report_losses(cpu, frame.lost);
+            if frame.record.is_logged() {
+                self.print_limited(state, &frame.record);
             }
-            cpu = cpu.wrapping_add(1);
         }
-        earliest
+        false
     }
 
-    /// Says how many records a ring lost since this was last said.
-    fn report_losses(state: &mut State, cpu: usize, lost: u64) {
-        let Some(reported) = state.lost.get_mut(cpu) else {
-            return;
-        };
-        let new = lost.saturating_sub(*reported);
-        if new > 0 {
-            *reported = lost;
-            COUNTERS.lost.fetch_add(new, Ordering::Relaxed);
-            pr_warn!("lost {new} records on CPU {cpu}: its ring was full\n");
-        }
-    }
-
-    /// Says what the rings lost behind the last record that they took.
-    fn report_trailing_losses(&self, state: &mut State) {
-        let mut cpu: usize = 0;
-        for ring in self.rings.iter() {
-            if ring.is_empty() {
-                Self::report_losses(state, cpu, ring.lost());
-            }
-            cpu = cpu.wrapping_add(1);
+    /// Says how many records were overwritten before they were read.
+    fn report_losses(cpu: usize, lost: u64) {
+        if lost > 0 {
+            COUNTERS.lost.fetch_add(lost, Ordering::Relaxed);
+            pr_warn!("lost {lost} records on CPU {cpu}: its ring was full\n");
         }
     }
 
@@ -267,16 +215,14 @@ impl Task for Printer {
         if !self.drain(&mut state) {
             return Some(RETRY);
         }
-        self.report_trailing_losses(&mut state);
         Self::end_windows(&mut state, now());
         (!state.namespaces.is_empty()).then_some(REPORT)
     }
 
     fn finish(&self) {
         let mut state = self.state.lock();
-        // No record is being written any more, so this is complete.
-        self.drain(&mut state);
-        self.report_trailing_losses(&mut state);
+        // No record is being written any more, so this comes to an end.
+        while !self.drain(&mut state) {}
         Self::end_windows(&mut state, u64::MAX);
     }
 }

@@ -4,5 +4,7 @@
 
 pub(crate) mod control;
 pub(crate) mod datapath;
+pub(crate) mod device;
 pub(crate) mod dmesg;
 pub(crate) mod rings;
+pub(crate) mod tracing;

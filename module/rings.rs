@@ -6,25 +6,33 @@ use kernel::cpu::{nr_cpu_ids, CpuId};
 use kernel::prelude::*;
 
 use nftrace_core::record::Record;
-use nftrace_core::ring::{Ring, Slot};
+use nftrace_core::ring::{Cursor, Memory as _, Ring, Slot, View};
 
 use super::datapath::now;
+use crate::bindings::memory::RingMemory;
+use crate::bindings::wakeup;
 
-/// The most slots of a ring: 1 MiB.
-const MOST_SLOTS: usize = 4096;
+/// Slots of a ring where nobody asked for a number of them.
+const DEFAULT_SLOTS: usize = 4096;
 
-/// Memory for all rings together: with more than 64 possible CPUs, each has less.
-const MEMORY: usize = 64 << 20;
+/// Memory for all rings together where nobody asked: with more than 32 possible
+/// CPUs, each ring has less.
+const DEFAULT_MEMORY: usize = 64 << 20;
+
+/// The numbers of slots that can be asked for.
+const SLOTS: core::ops::RangeInclusive<usize> = 64..=1 << 20;
 
 /// Slots of each of so many rings: a power of two.
-fn slots(rings: usize) -> usize {
-    let slots = (MEMORY / size_of::<Slot>()).checked_div(rings).unwrap_or(1);
+fn default_slots(rings: usize) -> usize {
+    let slots = (DEFAULT_MEMORY / size_of::<Slot>())
+        .checked_div(rings)
+        .unwrap_or(1);
     // The largest power of two that is not larger.
     let slots = 1_usize.wrapping_shl(slots.max(1).ilog2());
-    slots.min(MOST_SLOTS)
+    slots.min(DEFAULT_SLOTS)
 }
 
-/// Memory that a ring or a table lies in.
+/// Memory that a table lies in.
 pub(crate) struct Storage<T>(KVVec<T>);
 
 impl<T> Storage<T> {
@@ -45,34 +53,107 @@ impl<T> AsRef<[T]> for Storage<T> {
     }
 }
 
+impl<T> AsMut<[T]> for Storage<T> {
+    fn as_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
 /// One ring for each CPU that there can be.
-pub(crate) struct Rings(KVec<Ring<Storage<Slot>>>);
+pub(crate) struct Rings {
+    rings: KVec<Ring<RingMemory>>,
+    slots: usize,
+}
 
 impl Rings {
-    /// Empty rings.
-    pub(crate) fn new() -> Result<Self> {
+    /// Empty rings, of `wanted` slots each, or, for 0, of as many as is usual.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a number that is no power of two, too small or too large; `ENOMEM`.
+    pub(crate) fn new(wanted: u32) -> Result<Self> {
         let cpus = nr_cpu_ids();
-        let slots = slots(cpus as usize);
+        let slots = match wanted as usize {
+            0 => default_slots(cpus as usize),
+            slots if slots.is_power_of_two() && SLOTS.contains(&slots) => slots,
+            slots => {
+                pr_err!(
+                    "ring_slots={slots}: refused: a power of two from {} to {} is wanted\n",
+                    SLOTS.start(),
+                    SLOTS.end()
+                );
+                return Err(EINVAL);
+            }
+        };
         let mut rings = KVec::new();
         for _ in 0..cpus {
-            let ring = Ring::new(Storage::new(slots, Slot::new)?).ok_or(EINVAL)?;
-            rings.push(ring, GFP_KERNEL)?;
+            let memory = RingMemory::new(slots).inspect_err(|_| {
+                pr_err!("ring_slots={slots}: there is not so much memory for {cpus} rings\n");
+            })?;
+            rings.push(Ring::new(memory).ok_or(EINVAL)?, GFP_KERNEL)?;
         }
-        Ok(Self(rings))
+        Ok(Self { rings, slots })
     }
 
     /// Adds a record to the ring of this CPU, or to the ring's losses.
     ///
     /// The CPU is a hint only: a ring takes records from anywhere.
     #[inline]
-    pub(crate) fn produce(&self, make: impl FnOnce(u64) -> Record) {
-        if let Some(ring) = self.0.get(CpuId::current().as_u32() as usize) {
-            ring.produce(now, make);
+    pub(crate) fn produce(&self, make: impl FnOnce(u64, u16) -> Record) {
+        let cpu = CpuId::current().as_u32();
+        if let Some(ring) = self.rings.get(cpu as usize) {
+            ring.produce(now, |time| make(time, cpu as u16));
+            wakeup::produced();
         }
     }
 
-    /// The rings, by CPU.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Ring<Storage<Slot>>> {
-        self.0.iter()
+    /// How many rings there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rings.len()
+    }
+
+    /// How many slots each has.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The ring of a CPU, for reading.
+    pub(crate) fn view(&self, cpu: usize) -> Option<View<'_>> {
+        self.rings.get(cpu).map(Ring::view)
+    }
+
+    /// The memory of a CPU's ring.
+    pub(crate) fn memory(&self, cpu: usize) -> Option<&RingMemory> {
+        self.rings.get(cpu).map(Ring::memory)
+    }
+
+    /// How many records were made, lost ones included.
+    pub(crate) fn total(&self) -> u64 {
+        self.rings
+            .iter()
+            .fold(0, |sum, ring| sum.wrapping_add(ring.view().total()))
+    }
+
+    /// A cursor for each ring, which `at` places.
+    pub(crate) fn cursors(&self, at: impl Fn(View<'_>) -> Cursor) -> Result<KVec<Cursor>> {
+        let mut cursors = KVec::with_capacity(self.rings.len(), GFP_KERNEL)?;
+        for ring in &self.rings {
+            cursors.push(at(ring.view()), GFP_KERNEL)?;
+        }
+        Ok(cursors)
+    }
+
+    /// Places the cursors anew.
+    pub(crate) fn place(&self, cursors: &mut [Cursor], at: impl Fn(View<'_>) -> Cursor) {
+        for (cursor, ring) in cursors.iter_mut().zip(&self.rings) {
+            *cursor = at(ring.view());
+        }
+    }
+
+    /// How many slots all rings have together.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.rings.iter().fold(0, |sum, ring| {
+            sum.wrapping_add(ring.memory().slots().len() as u64)
+        })
     }
 }

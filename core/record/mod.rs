@@ -399,6 +399,11 @@ impl Record {
         Kind::from_number(self.kind)
     }
 
+    /// Whether it is no record at all: see [`Kind::Gap`].
+    pub fn is_gap(&self) -> bool {
+        self.kind() == Kind::Gap
+    }
+
     /// Whether the record is for the kernel's log too.
     pub fn is_logged(&self) -> bool {
         self.has(has::LOGGED)

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A value that is read inside RCU read-side critical sections and replaced as a whole.
+//!
+//! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
+
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use kernel::prelude::*;
+use kernel::sync::rcu::Guard;
+
+/// A value or none.
+///
+/// # Invariants
+///
+/// The pointer is null or from [`KBox::into_raw`]; who swaps it out waits for a
+/// grace period before the value is gone.
+pub(crate) struct RcuBox<T>(AtomicPtr<T>);
+
+impl<T: Send + Sync> RcuBox<T> {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// Whether there is a value: the cheapest question.
+    #[inline]
+    pub(crate) fn is_some(&self) -> bool {
+        !self.0.load(Ordering::Relaxed).is_null()
+    }
+
+    /// The value, which stays for as long as the critical section goes on.
+    #[inline]
+    pub(crate) fn read<'a>(&self, _critical_section: &'a Guard) -> Option<&'a T> {
+        // SAFETY: By the type invariants, a pointer that was found inside the
+        // critical section is null or valid until its end, which `'a` does not outlive.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Makes `value` what is read from now on. When this returns, nobody reads
+    /// what was there before. May sleep.
+    pub(crate) fn replace(&self, value: Option<KBox<T>>) {
+        let new = value.map_or(ptr::null_mut(), KBox::into_raw);
+        let old = self.0.swap(new, Ordering::AcqRel);
+        super::synchronize_rcu();
+        if !old.is_null() {
+            // SAFETY: By the type invariants, it is from `KBox::into_raw`; the swap
+            // took it out, and after the grace period nobody reads it.
+            drop(unsafe { KBox::from_raw(old) });
+        }
+    }
+}
