@@ -106,6 +106,9 @@ pub(crate) struct Name {
     /// The whole id of a container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
+    /// A process of a container that lives, the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pid: Option<u32>,
     /// It is in the namespace of somebody else: of the host, or of another container.
     #[serde(default)]
     pub(crate) shared: bool,

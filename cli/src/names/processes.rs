@@ -14,8 +14,15 @@ use super::{identity, Process};
 #[derive(Debug, Default)]
 pub(super) struct Inhabitants {
     pub(super) processes: Vec<Process>,
-    /// Each container or unit once.
-    pub(super) owners: Vec<Owner>,
+    /// Each container or unit once, with its first process.
+    pub(super) owners: Vec<(Owner, u32)>,
+}
+
+impl Inhabitants {
+    /// Whether a process in it belongs to that container or unit.
+    pub(super) fn has(&self, owner: &Owner) -> bool {
+        self.owners.iter().any(|(known, _)| known == owner)
+    }
 }
 
 /// All of `/proc`.
@@ -44,8 +51,8 @@ pub(super) fn scan(proc: &Path) -> io::Result<Scan> {
                 let comm = comm(&dir).unwrap_or_default();
                 inhabitants.processes.push(Process { pid, comm });
                 if let Some(owner) = owner(&dir) {
-                    if !inhabitants.owners.contains(&owner) {
-                        inhabitants.owners.push(owner);
+                    if !inhabitants.has(&owner) {
+                        inhabitants.owners.push((owner, pid));
                     }
                 }
             }

@@ -143,6 +143,25 @@ impl Names {
         }
     }
 
+    /// The namespace that `spec` means, and the first process of the container, if it
+    /// is one, that goes by this name there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::resolve`].
+    pub(crate) fn resolve_process(
+        &self,
+        spec: &str,
+    ) -> Result<(Namespace, Option<u32>), ResolveError> {
+        let namespace = self.resolve(spec)?;
+        let query = Query::parse(spec);
+        let mut names = namespace.names.iter();
+        let pid = names
+            .find(|name| query.is(name) || query.starts(name))
+            .and_then(|n| n.pid);
+        Ok((namespace, pid))
+    }
+
     /// Living namespaces with such a name; those that are gone where there is none.
     fn matching(&self, is: impl Fn(&Name) -> bool) -> Option<Vec<&Namespace>> {
         let all = || self.namespaces.iter().filter(|n| n.names.iter().any(&is));

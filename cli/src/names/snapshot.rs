@@ -228,6 +228,7 @@ impl Building<'_> {
             name.gone = true;
             return Some(name);
         };
+        name.pid = Some(pid);
         match self.namespace_of(&container, pid) {
             Some(identity) => {
                 let names = &mut self.namespace(identity).names;
@@ -266,17 +267,17 @@ impl Building<'_> {
     fn owners(&mut self, scan: &Scan, host: Option<u32>) {
         for (&inode, inhabitants) in &scan.namespaces {
             let is_host = host == Some(inode);
-            for owner in &inhabitants.owners {
+            for (owner, pid) in &inhabitants.owners {
                 let elsewhere = || {
                     let mut others = scan.namespaces.iter().filter(|(&other, _)| other != inode);
-                    others.any(|(_, other)| other.owners.contains(owner))
+                    others.any(|(_, other)| other.has(owner))
                 };
                 // A unit of the host may have sent one process somewhere by `ip netns exec`:
                 // that does not make the namespace the unit's.
                 if !owner.kind.is_container() && (is_host || elsewhere()) {
                     continue;
                 }
-                let names = owner_names(&self.sources.root, owner, is_host);
+                let names = owner_names(&self.sources.root, owner, *pid, is_host);
                 if let Some(namespace) = self.namespaces.get_mut(&inode) {
                     for name in names {
                         let known = |known: &Name| match &name.id {
@@ -293,7 +294,7 @@ impl Building<'_> {
     }
 }
 
-fn owner_names(root: &Path, owner: &Owner, is_host: bool) -> Vec<Name> {
+fn owner_names(root: &Path, owner: &Owner, pid: u32, is_host: bool) -> Vec<Name> {
     let labels = bundle::labels(root, owner);
     let mut names = Vec::new();
     if let Some(pod) = &labels.pod {
@@ -309,6 +310,7 @@ fn owner_names(root: &Path, owner: &Owner, is_host: bool) -> Vec<Name> {
         };
         let mut name = named(owner.kind, full);
         name.id = owner.kind.is_container().then(|| owner.id.clone());
+        name.pid = Some(pid);
         name.shared = is_host;
         names.push(name);
     }
@@ -320,6 +322,7 @@ fn named(kind: Kind, name: String) -> Name {
         kind,
         name,
         id: None,
+        pid: None,
         shared: false,
         gone: false,
     }

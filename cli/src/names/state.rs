@@ -72,11 +72,13 @@ pub(super) fn remember(path: &Path, boot: &str, living: &[Namespace]) -> io::Res
         .iter()
         .filter(|namespace| !namespace.is_host() && !namespace.names.is_empty())
         .filter_map(|namespace| {
+            let names = namespace.names.iter().cloned();
             Some(Remembered {
                 boot: boot.to_owned(),
                 cookie: namespace.cookie?,
                 inode: namespace.inode,
-                names: namespace.names.clone(),
+                // The process's number will be another's.
+                names: names.map(|name| Name { pid: None, ..name }).collect(),
                 seen: now(),
             })
         })
@@ -135,6 +137,7 @@ mod tests {
                 kind: Kind::Docker,
                 name: format!("web{cookie}"),
                 id: None,
+                pid: None,
                 shared: false,
                 gone: false,
             }],
