@@ -49,8 +49,8 @@ impl Program {
         let len = u16::try_from(code.len()).map_err(|_| EINVAL)?;
         // SAFETY: `code` is valid for reads of so many instructions, which are
         // copied; whatever they are, the kernel checks them.
-        let program =
-            from_err_ptr(unsafe { generated::nftrace_bpf_create(code.as_mut_ptr(), len) })?;
+        let program = unsafe { generated::nftrace_bpf_create(code.as_mut_ptr(), len) };
+        let program = from_err_ptr(program)?;
         // INVARIANT: It was just made.
         Ok(Self(NonNull::new(program).ok_or(EINVAL)?))
     }

@@ -69,6 +69,11 @@ impl Reason {
         Self { number, location }
     }
 
+    /// Whether it is that of packets in a queue that nobody will read any more.
+    pub(crate) fn is_purge(&self) -> bool {
+        self.number == bindings::skb_drop_reason_SKB_DROP_REASON_QUEUE_PURGE
+    }
+
     /// Its name, with a zero byte behind it.
     pub(crate) fn name(&self) -> [u8; 40] {
         let mut name = [0; 40];

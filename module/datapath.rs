@@ -11,7 +11,7 @@ use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 use kernel::time::{ClockSource as _, Monotonic};
 
-use nftrace_core::hook::Family;
+use nftrace_core::hook::{Family, Hook};
 use nftrace_core::lives::{self, Death, Lives, Sighting};
 use nftrace_core::packet::{self, Icmp, Network, Packet, Transport, MAX_HEADERS};
 use nftrace_core::recent::{self, Key, Recent, DATAGRAM_LIFETIME, FLOW_LIFETIME};
@@ -327,6 +327,10 @@ impl Datapath {
     #[cold]
     #[inline(never)]
     fn record_drop(&self, death: Death, freed: &FreedPacket, reason: &Reason) {
+        // A socket had it, and was closed: the packet arrived.
+        if death.hook == Hook::LocalIn && reason.is_purge() {
+            return;
+        }
         let critical_section = rcu::read_lock();
         let Some(tracing) = TRACING.read(&critical_section) else {
             return;
