@@ -123,7 +123,7 @@ const fn hook_ops(family: Family, hook: Hook, kind: Kind) -> generated::nf_hook_
 /// The groups that are registered, and the number of hooks in each.
 fn groups() -> impl Iterator<Item = (*const generated::nf_hook_ops, c_uint)> {
     let registered = GROUPS.load(Ordering::Relaxed);
-    (0_u32..)
+    (0_u32..32)
         .zip(&HOOKS.0)
         .filter(move |(number, _)| registered & 1_usize.wrapping_shl(*number) != 0)
         .map(|(_, group)| (group.as_ptr(), group.len() as c_uint))

@@ -336,7 +336,8 @@ impl<T: Copy> Items<T> {
     /// Whether there is none, or one for which `test` holds.
     #[inline]
     fn allow(&self, test: impl Fn(&T) -> bool) -> bool {
-        self.len == 0 || self.values.iter().take(self.len).any(test)
+        // A slice, since `take()` counts with overflow checks.
+        self.len == 0 || self.values.get(..self.len).is_some_and(|v| v.iter().any(test))
     }
 }
 
@@ -463,3 +464,6 @@ fn allows_address(prefix: &Prefix, packet: &Packet, around: &Surroundings<'_>) -
 fn bit(port: u16) -> u64 {
     1_u64.wrapping_shl(u32::from(port & 63))
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,10 +108,7 @@ impl Reader {
     fn stats(&self) -> Stats {
         let rings = &self.shared.rings;
         let state = self.state.lock();
-        let unread = (0..)
-            .zip(&state.cursors)
-            .filter_map(|(cpu, cursor)| Some(cursor.unread(rings.view(cpu)?)))
-            .fold(0_u64, u64::wrapping_add);
+        let unread = rings.unread(&state.cursors);
         Stats {
             produced: rings.total(),
             read: state.read,
@@ -203,7 +200,7 @@ impl File for Reader {
         let rings = &self.shared.rings;
         let mut state = self.state.lock();
         let until = now();
-        let mut written = 0;
+        let mut written = 0_usize;
         let mut is_busy = false;
         while out.len() >= FRAME_SIZE {
             let (cpu, mut frame) = match merge(&mut state.cursors, |cpu| rings.view(cpu), until) {
@@ -228,7 +225,7 @@ impl File for Reader {
             }
             state.read = state.read.wrapping_add(u64::from(!is_gap));
             state.lost = state.lost.wrapping_add(frame.lost);
-            written += FRAME_SIZE;
+            written = written.wrapping_add(FRAME_SIZE);
         }
         self.consumed.store(state.consumed(), Ordering::SeqCst);
         drop(state);

@@ -143,6 +143,15 @@ impl Rings {
         Ok(cursors)
     }
 
+    /// How many records there are to read behind the cursors.
+    pub(crate) fn unread(&self, cursors: &[Cursor]) -> u64 {
+        cursors
+            .iter()
+            .zip(&self.rings)
+            .map(|(cursor, ring)| cursor.unread(ring.view()))
+            .fold(0, u64::wrapping_add)
+    }
+
     /// Places the cursors anew.
     pub(crate) fn place(&self, cursors: &mut [Cursor], at: impl Fn(View<'_>) -> Cursor) {
         for (cursor, ring) in cursors.iter_mut().zip(&self.rings) {
