@@ -53,6 +53,11 @@ pub(crate) fn synchronize_rcu() {
     unsafe { kernel::bindings::synchronize_rcu() };
 }
 
+/// `EPROTONOSUPPORT`, which the kernel crate has from 7.3 on.
+pub(crate) fn protocol_not_supported() -> kernel::error::Error {
+    kernel::error::Error::from_errno(-(kernel::bindings::EPROTONOSUPPORT as kernel::ffi::c_int))
+}
+
 /// The kernel's SipHash with a random key.
 pub(crate) struct SipHash([u64; 2]);
 

@@ -26,7 +26,7 @@ use super::rings::Rings;
 use super::tracing;
 use crate::bindings::chardev::File;
 use crate::bindings::memory::RingMemory;
-use crate::bindings::{netfilter, param};
+use crate::bindings::{netfilter, param, protocol_not_supported};
 
 /// How long a reader waits for a record that is being written.
 const BUSY: Delta = Delta::from_micros(200);
@@ -134,7 +134,7 @@ impl Reader {
     fn set_filter(argument: usize) -> Result {
         let buffer: Buffer = read_value(argument)?;
         if buffer.abi != ABI {
-            return Err(EPROTONOSUPPORT);
+            return Err(protocol_not_supported());
         }
         let len = buffer.len as usize;
         if len > MAX_SPEC {
@@ -152,7 +152,7 @@ impl Reader {
     fn get_filter(argument: usize) -> Result {
         let mut buffer: Buffer = read_value(argument)?;
         if buffer.abi != ABI {
-            return Err(EPROTONOSUPPORT);
+            return Err(protocol_not_supported());
         }
         let nothing = Header::default();
         let traced = tracing::bytes();
