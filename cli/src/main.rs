@@ -9,10 +9,18 @@ use clap::{Parser, Subcommand};
 mod doctor;
 mod exec;
 mod lab;
+mod live_names;
 mod names;
 mod ns;
 mod path;
+mod pcap_filter;
+mod pcapng;
 mod record;
+mod recording;
+mod render;
+mod source;
+mod stop;
+mod summary;
 mod trace;
 mod watch;
 
