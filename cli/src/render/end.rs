@@ -81,14 +81,16 @@ impl Ending {
 
     fn dropped(journey: &Journey, drop: &DropInfo, names: &dyn Names) -> Self {
         let record = journey.records.get(drop.record);
-        let place = record.map(|record| Place::of(record, names)).unwrap_or(Place {
-            id: drop.namespace,
-            name: names.name(&drop.namespace),
-        });
+        let place = record
+            .map(|record| Place::of(record, names))
+            .unwrap_or(Place {
+                id: drop.namespace,
+                name: names.name(&drop.namespace),
+            });
         let reason = drop.reason.as_deref();
         // Netfilter drops inside of a hook; any other reason struck behind the last one.
-        let inside = drop.by != DropBy::Kernel
-            || reason.is_none_or(|reason| reason.contains("NETFILTER"));
+        let inside =
+            drop.by != DropBy::Kernel || reason.is_none_or(|reason| reason.contains("NETFILTER"));
         let at = if inside { "at" } else { "after" };
         let hook = drop.hook.map_or("an unknown hook", |hook| hook.name());
         let bridge = match drop.family {

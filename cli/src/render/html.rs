@@ -32,7 +32,10 @@ struct Stop<'a> {
 pub(crate) fn page(groups: &[Group], source: &str, lost: u64) -> String {
     let packets: usize = groups.iter().map(Group::packets).sum();
     let dropped: usize = groups.iter().map(Group::dropped).sum();
-    let connections = groups.iter().filter(|group| group.connection.is_some()).count();
+    let connections = groups
+        .iter()
+        .filter(|group| group.connection.is_some())
+        .count();
     let mut summary = vec![
         words::count(packets as u64, "journey"),
         words::count(connections as u64, "connection"),
@@ -64,8 +67,15 @@ pub(crate) fn page(groups: &[Group], source: &str, lost: u64) -> String {
         section(&mut out, group);
     }
     let hidden = if groups.is_empty() { "" } else { " hidden" };
-    let _ = write!(out, "<p class=\"none\" id=\"none\"{hidden}>No journey.</p>\n</main>\n");
-    let _ = writeln!(out, "<script type=\"application/json\" id=\"packets\">{}</script>", records(groups));
+    let _ = write!(
+        out,
+        "<p class=\"none\" id=\"none\"{hidden}>No journey.</p>\n</main>\n"
+    );
+    let _ = writeln!(
+        out,
+        "<script type=\"application/json\" id=\"packets\">{}</script>",
+        records(groups)
+    );
     let _ = write!(
         out,
         "<script nonce=\"nftrace\">\n{}</script>\n</body>\n</html>\n",
@@ -77,7 +87,10 @@ pub(crate) fn page(groups: &[Group], source: &str, lost: u64) -> String {
 /// What the page shows on demand, by the number of the journey. Within a script only
 /// `<` could end the text.
 fn records(groups: &[Group]) -> String {
-    let views = groups.iter().flat_map(|group| &group.routes).flat_map(Route::views);
+    let views = groups
+        .iter()
+        .flat_map(|group| &group.routes)
+        .flat_map(Route::views);
     let packets: std::collections::BTreeMap<usize, Packet<'_>> = views
         .map(|view| {
             let steps = view.steps().map(|step| Stop {
@@ -85,10 +98,17 @@ fn records(groups: &[Group]) -> String {
                 since: since(step.since),
                 details: &step.details,
             });
-            (view.number, Packet { steps: steps.collect() })
+            (
+                view.number,
+                Packet {
+                    steps: steps.collect(),
+                },
+            )
         })
         .collect();
-    serde_json::to_string(&packets).unwrap_or_default().replace('<', "\\u003c")
+    serde_json::to_string(&packets)
+        .unwrap_or_default()
+        .replace('<', "\\u003c")
 }
 
 fn since(since: Option<u64>) -> String {
@@ -105,7 +125,10 @@ fn section(out: &mut String, group: &Group) {
         words::count(group.packets() as u64, "packet"),
     );
     if dropped > 0 {
-        let _ = write!(out, " <span class=\"badge dropped\">{dropped} dropped</span>");
+        let _ = write!(
+            out,
+            " <span class=\"badge dropped\">{dropped} dropped</span>"
+        );
     }
     out.push_str("</h2>\n");
     let mut said: Vec<&str> = Vec::new();
@@ -113,7 +136,10 @@ fn section(out: &mut String, group: &Group) {
         if let Some(advice) = ending.advice.filter(|advice| !said.contains(advice)) {
             said.push(advice);
             let (text, advice) = (escape(&ending.text), escape(advice));
-            let _ = writeln!(out, "<p class=\"advice\"><strong>{text}</strong><br>{advice}</p>");
+            let _ = writeln!(
+                out,
+                "<p class=\"advice\"><strong>{text}</strong><br>{advice}</p>"
+            );
         }
     }
     let _ = write!(
@@ -132,7 +158,11 @@ fn search_text(group: &Group) -> String {
         words.push(view.ending.text.clone());
         words.extend(view.places().map(ToString::to_string));
         for step in view.steps() {
-            words.extend([&step.hook, &step.devices, &step.src, &step.dst].into_iter().cloned());
+            words.extend(
+                [&step.hook, &step.devices, &step.src, &step.dst]
+                    .into_iter()
+                    .cloned(),
+            );
         }
     }
     words.sort();

@@ -83,15 +83,30 @@ impl Lanes {
                 Part::Leg(place) => {
                     let first = lane.is_none();
                     lane = Some(self.lane(place));
-                    if first { small(letters(&view.src).max(letters(&view.dst) + 2)) } else { 0 }
+                    if first {
+                        small(letters(&view.src).max(letters(&view.dst) + 2))
+                    } else {
+                        0
+                    }
                 }
                 Part::Step(step) => {
-                    let since = step.since.map_or(0, |since| letters(&words::span(since)) + 3);
+                    let since = step
+                        .since
+                        .map_or(0, |since| letters(&words::span(since)) + 3);
                     let verdict = step.verdict.map_or(0, |verdict| verdict.len() + 1);
                     medium(letters(&step.hook) + verdict).max(small(letters(&step.devices) + since))
                 }
-                Part::Nat { kind, from, to, certainty } => {
-                    let sure = if *certainty == Certainty::Inferred { 11 } else { 0 };
+                Part::Nat {
+                    kind,
+                    from,
+                    to,
+                    certainty,
+                } => {
+                    let sure = if *certainty == Certainty::Inferred {
+                        11
+                    } else {
+                        0
+                    };
                     small((kind.len() + 1 + letters(from)).max(letters(to) + 2 + sure)) + 12
                 }
                 Part::Tunnel { name, .. } => small(name.len() + 7),
@@ -120,7 +135,10 @@ impl Lanes {
     }
 
     pub(super) fn index(&self, place: &Place) -> usize {
-        self.0.iter().position(|lane| lane.place == *place).unwrap_or(0)
+        self.0
+            .iter()
+            .position(|lane| lane.place == *place)
+            .unwrap_or(0)
     }
 
     /// Where the stations of a lane stand.
@@ -130,7 +148,10 @@ impl Lanes {
 
     /// The room that a station may take.
     pub(super) fn inner(&self, lane: usize) -> usize {
-        self.0.get(lane).map_or(0, |lane| lane.width).saturating_sub(AXIS)
+        self.0
+            .get(lane)
+            .map_or(0, |lane| lane.width)
+            .saturating_sub(AXIS)
     }
 
     pub(super) fn width(&self) -> usize {
@@ -154,7 +175,12 @@ impl Lanes {
                 escape(&lane.place.to_string()), MARGIN + 22, escape(&short),
             );
             if let Some(id) = lane.place.subtitle() {
-                let _ = write!(out, "<text class=\"id\" x=\"{text}\" y=\"{}\">netns {}</text>", MARGIN + 39, escape(&id));
+                let _ = write!(
+                    out,
+                    "<text class=\"id\" x=\"{text}\" y=\"{}\">netns {}</text>",
+                    MARGIN + 39,
+                    escape(&id)
+                );
             }
             out.push_str("</g>\n");
         }

@@ -50,7 +50,10 @@ impl Lines {
         let mut line = format!(
             "{}  {}  {hook:hook_width$}  {devices:device_width$}  {} {}",
             paint(Role::Faint, format!("{time:>13}")),
-            paint(Role::Place, format!("{place:place_width$}", place_width = self.place)),
+            paint(
+                Role::Place,
+                format!("{place:place_width$}", place_width = self.place)
+            ),
             words::protocol(record.protocol()),
             words::addresses(record),
             hook_width = self.hook,

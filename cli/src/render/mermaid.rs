@@ -17,7 +17,12 @@ const OUTSIDE: &str = "outside";
 /// The diagram of `groups`.
 pub(crate) fn diagram(groups: &[Group]) -> String {
     let mut places: Vec<&Place> = Vec::new();
-    let views = || groups.iter().flat_map(|group| &group.routes).map(|route| &route.shown);
+    let views = || {
+        groups
+            .iter()
+            .flat_map(|group| &group.routes)
+            .map(|route| &route.shown)
+    };
     for place in views().flat_map(View::places) {
         if !places.contains(&place) {
             places.push(place);
@@ -30,11 +35,17 @@ pub(crate) fn diagram(groups: &[Group]) -> String {
     let mut out = "sequenceDiagram\n".to_owned();
     let meets_outside = |view: &View| arrives(view) || view.ending.end == End::Sent;
     if views().any(meets_outside) {
-        line(&mut out, format_args!("participant {OUTSIDE} as (not traced)"));
+        line(
+            &mut out,
+            format_args!("participant {OUTSIDE} as (not traced)"),
+        );
     }
     for place in &places {
         let label = escape(&place.to_string());
-        line(&mut out, format_args!("participant {} as {label}", id(place)));
+        line(
+            &mut out,
+            format_args!("participant {} as {label}", id(place)),
+        );
     }
     let span = match (places.first(), places.last()) {
         (Some(first), Some(last)) if first != last => format!("{},{}", id(first), id(last)),
@@ -42,11 +53,17 @@ pub(crate) fn diagram(groups: &[Group]) -> String {
         _ => return out,
     };
     for group in groups {
-        line(&mut out, format_args!("Note over {span}: {}", escape(&group.title())));
+        line(
+            &mut out,
+            format_args!("Note over {span}: {}", escape(&group.title())),
+        );
         for route in &group.routes {
             way(&mut out, &route.shown, &id);
             if let Some(more) = route.more() {
-                line(&mut out, format_args!("Note over {span}: {}", escape(&more)));
+                line(
+                    &mut out,
+                    format_args!("Note over {span}: {}", escape(&more)),
+                );
             }
         }
     }
@@ -59,7 +76,9 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 
 /// Whether the first record is of a packet that came through a device.
 fn arrives(view: &View) -> bool {
-    view.steps().next().is_some_and(|step| step.hook.ends_with("PRE_ROUTING"))
+    view.steps()
+        .next()
+        .is_some_and(|step| step.hook.ends_with("PRE_ROUTING"))
 }
 
 fn way(out: &mut String, view: &View, id: &dyn Fn(&Place) -> String) {
@@ -95,7 +114,12 @@ fn way(out: &mut String, view: &View, id: &dyn Fn(&Place) -> String) {
                 addresses = format!("{} {} → {}", view.title(), step.src, step.dst);
                 line(out, format_args!("Note over {at}: {}", escape(&text)));
             }
-            Part::Nat { kind, from, to, certainty } => {
+            Part::Nat {
+                kind,
+                from,
+                to,
+                certainty,
+            } => {
                 let sure = match certainty {
                     Certainty::Proved => "",
                     Certainty::Inferred => " (inferred)",
@@ -135,7 +159,11 @@ pub(crate) fn escape(text: &str) -> String {
         // The word that closes a block, wherever it stands.
         let mut ends_block = word.trim_end().eq_ignore_ascii_case("end");
         for c in word.chars() {
-            let plain = c.is_alphanumeric() || matches!(c, ' ' | '.' | ':' | ',' | '_' | '/' | '(' | ')' | '→' | '+' | 'µ');
+            let plain = c.is_alphanumeric()
+                || matches!(
+                    c,
+                    ' ' | '.' | ':' | ',' | '_' | '/' | '(' | ')' | '→' | '+' | 'µ'
+                );
             if plain && !ends_block {
                 out.push(c);
             } else {

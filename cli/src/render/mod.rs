@@ -14,13 +14,15 @@ mod text;
 mod view;
 mod words;
 
+#[cfg(test)]
+mod tests;
 
 pub(crate) use html::page;
 pub(crate) use line::Lines;
 pub(crate) use mermaid::diagram;
-pub(crate) use routes::{groups, Group};
+pub(crate) use routes::groups;
 pub(crate) use style::Style;
 pub(crate) use svg::file as drawing;
 pub(crate) use text::block;
 pub(crate) use view::View;
-pub(crate) use words::lost;
+pub(crate) use words::count;

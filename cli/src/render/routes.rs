@@ -73,12 +73,18 @@ impl Group {
 }
 
 /// Groups journeys, in the order in which connections began.
-pub(crate) fn groups(journeys: &[&Journey], connections: &[Connection], names: &dyn Names) -> Vec<Group> {
+pub(crate) fn groups(
+    journeys: &[&Journey],
+    connections: &[Connection],
+    names: &dyn Names,
+) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for journey in journeys {
         let view = View::new(journey, names);
-        let index = view.connection.and_then(|number| places.get(&number).copied());
+        let index = view
+            .connection
+            .and_then(|number| places.get(&number).copied());
         let index = index.unwrap_or_else(|| {
             groups.push(Group {
                 connection: view.connection,
@@ -90,23 +96,34 @@ pub(crate) fn groups(journeys: &[&Journey], connections: &[Connection], names: &
             index
         });
         if let Some(group) = groups.get_mut(index) {
-            let route = group.routes.iter_mut().find(|route| route.shown.same_way(&view));
+            let route = group
+                .routes
+                .iter_mut()
+                .find(|route| route.shown.same_way(&view));
             match route {
                 Some(route) => route.others.push(view),
-                None => group.routes.push(Route { shown: view, others: Vec::new() }),
+                None => group.routes.push(Route {
+                    shown: view,
+                    others: Vec::new(),
+                }),
             }
         }
     }
     for group in &mut groups {
         // The sort is stable: of one direction, the first packet's way comes first.
-        group.routes.sort_by_key(|route| route.shown.direction == Some(Direction::Reply));
+        group
+            .routes
+            .sort_by_key(|route| route.shown.direction == Some(Direction::Reply));
     }
     groups
 }
 
 fn heading(view: &View, connections: &[Connection]) -> String {
     let number = view.connection;
-    match connections.iter().find(|connection| Some(connection.number) == number) {
+    match connections
+        .iter()
+        .find(|connection| Some(connection.number) == number)
+    {
         Some(connection) => format!(
             "{} {} → {}",
             words::protocol(connection.protocol),

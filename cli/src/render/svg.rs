@@ -172,7 +172,12 @@ impl Drawing {
                 self.station(shown, pen, *step);
                 *step += 1;
             }
-            Part::Nat { kind, from, to, certainty } => self.nat(kind, from, to, *certainty, pen),
+            Part::Nat {
+                kind,
+                from,
+                to,
+                certainty,
+            } => self.nat(kind, from, to, *certainty, pen),
             Part::Join { by, certainty } => {
                 pen.inferred = (*certainty == Certainty::Inferred).then_some(*by);
             }
@@ -222,13 +227,21 @@ impl Drawing {
                 format!("M{x} {from_y}V{y}")
             } else {
                 // Round corners of radius 8, to the right or to the left.
-                let (out, back) = if x > from_x { (from_x + 8, x - 8) } else { (from_x - 8, x + 8) };
+                let (out, back) = if x > from_x {
+                    (from_x + 8, x - 8)
+                } else {
+                    (from_x - 8, x + 8)
+                };
                 format!(
                     "M{from_x} {from_y}V{}Q{from_x} {bend} {out} {bend}H{back}Q{x} {bend} {x} {}V{y}",
                     bend - 8, bend + 8
                 )
             };
-            let _ = writeln!(self.below, "<path class=\"track t{}{dashed}{class}\" d=\"{d}\"/>", pen.color);
+            let _ = writeln!(
+                self.below,
+                "<path class=\"track t{}{dashed}{class}\" d=\"{d}\"/>",
+                pen.color
+            );
             if let Some(by) = inferred {
                 let left = from_x.min(x) + 14;
                 let _ = writeln!(
@@ -248,14 +261,26 @@ impl Drawing {
         pen.color = color;
         (pen.src, pen.dst) = (step.src.clone(), step.dst.clone());
         let mark = if step.bridge {
-            format!("<rect class=\"mark\" x=\"{}\" y=\"{}\" width=\"12\" height=\"12\" rx=\"2\"/>", x - 6, y - 6)
+            format!(
+                "<rect class=\"mark\" x=\"{}\" y=\"{}\" width=\"12\" height=\"12\" rx=\"2\"/>",
+                x - 6,
+                y - 6
+            )
         } else {
             format!("<circle class=\"mark\" cx=\"{x}\" cy=\"{y}\" r=\"6.5\"/>")
         };
-        let details: Vec<String> = step.details.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+        let details: Vec<String> = step
+            .details
+            .iter()
+            .map(|(key, value)| format!("{key}: {value}"))
+            .collect();
         let text = x + INDENT;
-        let since = step.since.map_or_else(String::new, |since| format!("+{}", words::span(since)));
-        let verdict = step.verdict.map_or_else(String::new, |verdict| format!(" <tspan class=\"lost\">{verdict}</tspan>"));
+        let since = step
+            .since
+            .map_or_else(String::new, |since| format!("+{}", words::span(since)));
+        let verdict = step.verdict.map_or_else(String::new, |verdict| {
+            format!(" <tspan class=\"lost\">{verdict}</tspan>")
+        });
         let between = if step.devices.is_empty() { "" } else { "  " };
         let _ = writeln!(
             self.above,
@@ -285,8 +310,14 @@ impl Drawing {
         let (src, dst) = (pen.src.clone(), pen.dst.clone());
         pen.color = self.color(&src, &dst);
         let kind = kind.to_uppercase();
-        let sure = if certainty == Certainty::Inferred { " (inferred)" } else { "" };
-        let width = small((kind.len() + 1 + from.chars().count()).max(to.chars().count() + 2 + sure.len())) + 16;
+        let sure = if certainty == Certainty::Inferred {
+            " (inferred)"
+        } else {
+            ""
+        };
+        let width =
+            small((kind.len() + 1 + from.chars().count()).max(to.chars().count() + 2 + sure.len()))
+                + 16;
         let text = x + INDENT;
         let _ = writeln!(
             self.above,
@@ -318,7 +349,11 @@ impl Drawing {
         let ending = &view.ending;
         pen.crosses = false;
         pen.inferred = None;
-        let class = if ending.end == End::Dropped { " dying" } else { "" };
+        let class = if ending.end == End::Dropped {
+            " dying"
+        } else {
+            ""
+        };
         let (x, y) = self.advance(pen, class);
         let sign = match ending.end {
             End::Delivered => format!("M{} {y}l4 4l7 -8", x - 5),
@@ -338,7 +373,9 @@ impl Drawing {
             let _ = write!(
                 self.above,
                 "<text class=\"{class}\" x=\"{}\" y=\"{}\">{}</text>",
-                x + INDENT, y + 4 + 15 * index, escape(line)
+                x + INDENT,
+                y + 4 + 15 * index,
+                escape(line)
             );
         }
         self.above.push_str("</g>\n");

@@ -23,7 +23,12 @@ pub(crate) fn block(out: &mut dyn Write, view: &View, style: Style) -> io::Resul
                 writeln!(out, "  {}", style.paint(Role::Place, place))?;
             }
             Part::Step(step) => columns.write(out, step, style)?,
-            Part::Nat { kind, from, to, certainty } => {
+            Part::Nat {
+                kind,
+                from,
+                to,
+                certainty,
+            } => {
                 let sure = match certainty {
                     Certainty::Proved => "",
                     Certainty::Inferred => " (inferred)",
@@ -31,7 +36,10 @@ pub(crate) fn block(out: &mut dyn Write, view: &View, style: Style) -> io::Resul
                 let nat = format!("{kind}  {from} ⇒ {to}{sure}");
                 writeln!(out, "      {}", style.paint(Role::Nat, nat))?;
             }
-            Part::Join { by, certainty: Certainty::Inferred } => {
+            Part::Join {
+                by,
+                certainty: Certainty::Inferred,
+            } => {
                 let text = format!("┄┄ inferred: the same packet by {by}");
                 writeln!(out, "  {}", style.paint(Role::Faint, text))?;
             }
@@ -82,7 +90,11 @@ fn end(out: &mut dyn Write, view: &View, style: Style) -> io::Result<()> {
         End::Dropped => ("✗", Role::Bad),
         End::Unknown => ("?", Role::Bad),
     };
-    write!(out, "  {}", style.paint(role, format!("{mark} {}", ending.text)))?;
+    write!(
+        out,
+        "  {}",
+        style.paint(role, format!("{mark} {}", ending.text))
+    )?;
     match view.duration {
         Some(duration) => {
             let all = format!("  {} in all", words::span(duration));
@@ -105,7 +117,10 @@ struct Columns {
 impl Columns {
     fn of(view: &View, style: Style) -> Self {
         if style.width.is_some_and(|width| width < NARROW) {
-            return Self { hook: 0, devices: 0 };
+            return Self {
+                hook: 0,
+                devices: 0,
+            };
         }
         let widest = |text: fn(&Step) -> &str| {
             let lengths = view.steps().map(|step| text(step).chars().count());
@@ -118,11 +133,20 @@ impl Columns {
     }
 
     fn write(&self, out: &mut dyn Write, step: &Step, style: Style) -> io::Result<()> {
-        let mut line = format!("    {:w$}  {:d$}", step.hook, step.devices, w = self.hook, d = self.devices);
+        let mut line = format!(
+            "    {:w$}  {:d$}",
+            step.hook,
+            step.devices,
+            w = self.hook,
+            d = self.devices
+        );
         match step.since {
             Some(since) => {
                 let since = format!("+{}", words::span(since));
-                line.push_str(&format!("  {}", style.paint(Role::Faint, format!("{since:>9}"))));
+                line.push_str(&format!(
+                    "  {}",
+                    style.paint(Role::Faint, format!("{since:>9}"))
+                ));
             }
             None => line.truncate(line.trim_end().len()),
         }

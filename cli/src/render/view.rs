@@ -54,7 +54,10 @@ pub(crate) enum Part {
         certainty: Certainty,
     },
     /// What ties the record before to the next one.
-    Join { by: &'static str, certainty: Certainty },
+    Join {
+        by: &'static str,
+        certainty: Certainty,
+    },
     /// Into a tunnel, or out of it.
     Tunnel { name: &'static str, enter: bool },
     /// Records were lost.
@@ -158,16 +161,36 @@ impl View {
                     == (&b.hook, &b.devices, &b.src, &b.dst, b.verdict)
             }
             (
-                Part::Nat { kind, from, to, certainty },
-                Part::Nat { kind: kind_b, from: from_b, to: to_b, certainty: certainty_b },
+                Part::Nat {
+                    kind,
+                    from,
+                    to,
+                    certainty,
+                },
+                Part::Nat {
+                    kind: kind_b,
+                    from: from_b,
+                    to: to_b,
+                    certainty: certainty_b,
+                },
             ) => (kind, from, to, certainty) == (kind_b, from_b, to_b, certainty_b),
-            (Part::Join { certainty, by }, Part::Join { certainty: certainty_b, by: by_b }) => {
+            (
+                Part::Join { certainty, by },
+                Part::Join {
+                    certainty: certainty_b,
+                    by: by_b,
+                },
+            ) => {
                 // What proves a join is of no interest in a drawing; how sure it is, is.
                 certainty == certainty_b && (*certainty == Certainty::Proved || by == by_b)
             }
-            (Part::Tunnel { name, enter }, Part::Tunnel { name: name_b, enter: enter_b }) => {
-                (name, enter) == (name_b, enter_b)
-            }
+            (
+                Part::Tunnel { name, enter },
+                Part::Tunnel {
+                    name: name_b,
+                    enter: enter_b,
+                },
+            ) => (name, enter) == (name_b, enter_b),
             (Part::Lost(a), Part::Lost(b)) => a == b,
             _ => false,
         };
@@ -183,8 +206,12 @@ fn relations(journey: &Journey) -> Vec<String> {
     let mut add = |number: Option<usize>, text: fn(usize) -> String| {
         relations.extend(number.map(text));
     };
-    add(journey.retransmission_of, |n| format!("sends journey {n} again"));
-    add(journey.fragment_of, |n| format!("a fragment; the first one is journey {n}"));
+    add(journey.retransmission_of, |n| {
+        format!("sends journey {n} again")
+    });
+    add(journey.fragment_of, |n| {
+        format!("a fragment; the first one is journey {n}")
+    });
     add(journey.segment_of, |n| format!("a segment of journey {n}"));
     add(journey.copy_of, |n| format!("a copy of journey {n}"));
     add(journey.about, |n| format!("about connection {n}"));
@@ -203,18 +230,27 @@ fn parts(journey: &Journey, names: &dyn Names) -> Vec<Part> {
         if journey.legs.iter().any(|leg| leg.records.start == index) {
             parts.push(Part::Leg(Place::of(record, names)));
         }
-        let ends_journey = journey.drop.as_ref().is_some_and(|drop| drop.record == index);
+        let ends_journey = journey
+            .drop
+            .as_ref()
+            .is_some_and(|drop| drop.record == index);
         if record.kind == Kind::Drop && ends_journey {
             // The ending says it.
         } else if let Some(step) = ends_hook(journey, index, &mut parts) {
             // The end of a hook is shown with its beginning, and counts as passed there.
-            step.details.push(("leaves the hook", words::addresses(record)));
-            if let Some(inside) = time(record).zip(before).and_then(|(now, then)| now.checked_sub(then)) {
+            step.details
+                .push(("leaves the hook", words::addresses(record)));
+            if let Some(inside) = time(record)
+                .zip(before)
+                .and_then(|(now, then)| now.checked_sub(then))
+            {
                 step.details.push(("time in the hook", words::span(inside)));
             }
         } else {
             let now = time(record);
-            let since = now.zip(before).and_then(|(now, then)| now.checked_sub(then));
+            let since = now
+                .zip(before)
+                .and_then(|(now, then)| now.checked_sub(then));
             before = now.or(before);
             parts.push(Part::Step(step(record, since)));
         }
@@ -227,11 +263,21 @@ fn parts(journey: &Journey, names: &dyn Names) -> Vec<Part> {
                 certainty: nat.certainty,
             });
         }
-        for change in journey.encapsulation.iter().filter(|change| change.after == index) {
-            parts.push(Part::Tunnel { name: change.tunnel.name(), enter: change.enter });
+        for change in journey
+            .encapsulation
+            .iter()
+            .filter(|change| change.after == index)
+        {
+            parts.push(Part::Tunnel {
+                name: change.tunnel.name(),
+                enter: change.enter,
+            });
         }
         for join in journey.joins.iter().filter(|join| join.after == index) {
-            parts.push(Part::Join { by: by(join.by), certainty: join.certainty });
+            parts.push(Part::Join {
+                by: by(join.by),
+                certainty: join.certainty,
+            });
         }
     }
     parts
@@ -288,13 +334,22 @@ fn details(record: &Observation) -> Vec<(&'static str, String)> {
     let known = record.known;
     add("packet", words::what(record));
     add("quotes", record.packet.as_ref().and_then(words::quoted));
-    add("family", record.family.map(|family| family.name().to_owned()));
+    add(
+        "family",
+        record.family.map(|family| family.name().to_owned()),
+    );
     add("namespace", record.namespace.label());
-    add("cookie", record.namespace.cookie().map(|cookie| cookie.to_string()));
+    add(
+        "cookie",
+        record.namespace.cookie().map(|cookie| cookie.to_string()),
+    );
     add("device", record.dev.as_deref().map(words::clean));
     add("in", record.input.as_deref().map(words::clean));
     add("out", record.output.as_deref().map(words::clean));
-    add("length", known.len.then(|| words::count(record.len.into(), "byte")));
+    add(
+        "length",
+        known.len.then(|| words::count(record.len.into(), "byte")),
+    );
     if let Some(tcp) = record.tcp().filter(|_| known.seq) {
         add("sequence number", Some(tcp.seq.to_string()));
         add("acknowledges", Some(tcp.ack.to_string()));
@@ -302,18 +357,36 @@ fn details(record: &Observation) -> Vec<(&'static str, String)> {
     if let Some(packet) = record.packet.filter(|packet| known.id && packet.id != 0) {
         add("IP id", Some(packet.id.to_string()));
     }
-    add("mark", (record.mark != 0).then(|| format!("{:#x}", record.mark)));
+    add(
+        "mark",
+        (record.mark != 0).then(|| format!("{:#x}", record.mark)),
+    );
     if let Some(conntrack) = &record.conntrack {
         let way = if conntrack.reply { "reply" } else { "original" };
         let state = conntrack.state.name();
-        add("conntrack", Some(format!("{state}, {way} direction, id {:#x}", conntrack.id)));
+        add(
+            "conntrack",
+            Some(format!("{state}, {way} direction, id {:#x}", conntrack.id)),
+        );
     }
     if let Some(socket) = &record.socket {
-        add("socket of uid", (socket.uid != u32::MAX).then(|| socket.uid.to_string()));
-        add("classid", (socket.classid != 0).then(|| format!("{:#x}", socket.classid)));
-        add("cgroup", (socket.cgroup != 0).then(|| socket.cgroup.to_string()));
+        add(
+            "socket of uid",
+            (socket.uid != u32::MAX).then(|| socket.uid.to_string()),
+        );
+        add(
+            "classid",
+            (socket.classid != 0).then(|| format!("{:#x}", socket.classid)),
+        );
+        add(
+            "cgroup",
+            (socket.cgroup != 0).then(|| socket.cgroup.to_string()),
+        );
     }
-    add("verdict", record.verdict.map(|verdict| verdict.name().to_owned()));
+    add(
+        "verdict",
+        record.verdict.map(|verdict| verdict.name().to_owned()),
+    );
     add("rule", (record.rule != 0).then(|| record.rule.to_string()));
     add("skb", record.skb.map(|skb| format!("{skb:08x}")));
     add("time", record.time.map(words::clock));
