@@ -11,7 +11,7 @@ use kernel::sync::{new_mutex, Arc, Mutex};
 use kernel::time::Msecs;
 
 use nftrace_core::rate::Limiter;
-use nftrace_core::record::{Classic, Record, V1};
+use nftrace_core::record::{Classic, Kind, Record, V1};
 use nftrace_core::ring::{merge, Cursor, Merged};
 
 use super::control::{Format, COUNTERS};
@@ -124,7 +124,10 @@ impl Printer {
                 Merged::Frame(cpu, frame) => (cpu, frame),
             };
             Self::report_losses(cpu, frame.lost);
-            if frame.record.is_logged() {
+            // The classic format knows of nothing else.
+            let is_printable =
+                Format::current() == Format::V1 || frame.record.kind() == Kind::Entry;
+            if frame.record.is_logged() && is_printable {
                 self.print_limited(state, &frame.record);
             }
         }

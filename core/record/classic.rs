@@ -10,7 +10,7 @@ use crate::hook::Hook;
 
 const RULE: &str = "====================================================";
 
-/// Prints a record as four lines, without a line break behind the last.
+/// Prints a packet's entry to a hook as four lines, without a line break behind the last.
 #[derive(Clone, Copy, Debug)]
 pub struct Classic<'a> {
     /// The record.
