@@ -76,7 +76,6 @@ container_pid() { docker inspect --format '{{.State.Pid}}' "$1"; }
 
 up() {
 	setup_ns outside
-	ip_in host link set lo up
 	link outside eth0 host ens160
 	address outside eth0 10.10.10.3/24
 	address host ens160 10.10.10.2/24

@@ -24,7 +24,6 @@
 
 up() {
 	setup_ns ctr
-	ip_in host link set lo up
 	device host ens160 type dummy
 	link host veth0 ctr eth0
 	bridge host br0 veth0

@@ -5,7 +5,8 @@
 #
 # DNAT in OUTPUT needs route_localnet, and MASQUERADE of 127.0.0.0/8 (masquerade).
 # Without the MASQUERADE the container refuses a packet from 127.0.0.1 (bare), and
-# if it takes it, it answers to itself (reply: route_localnet in the container too).
+# if it is made to take it, it answers to itself (reply: route_localnet and accept_local
+# in the container).
 #
 #    host                                         ctr
 #   +--------------------------------------+     +-------------+
@@ -26,7 +27,6 @@
 
 up() {
 	setup_ns ctr
-	ip_in host link set lo up
 	link host veth0 ctr eth0
 	bridge host br0 veth0
 	address host br0 172.17.0.1/16
@@ -37,7 +37,10 @@ up() {
 	rule host iptables nat OUTPUT -p tcp -d 127.0.0.1 --dport 3000 -j DNAT --to-destination 172.17.0.2:8080
 	case $1 in
 	masquerade) rule host iptables nat POSTROUTING -s 127.0.0.0/8 -o br0 -j MASQUERADE ;;
-	reply) set_sysctl net.ipv4.conf.eth0.route_localnet 1 ctr ;;
+	reply)
+		set_sysctl net.ipv4.conf.eth0.route_localnet 1 ctr
+		set_sysctl net.ipv4.conf.eth0.accept_local 1 ctr
+		;;
 	esac
 	http_server ctr 172.17.0.2 8080
 	warm_up host 172.17.0.2

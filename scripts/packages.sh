@@ -14,6 +14,6 @@ TOOLCHAIN_PACKAGES=(
 
 # The userland of the guests in which the tests run.
 GUEST_PACKAGES=(
-	busybox-static conntrack curl docker.io ethtool iproute2 iptables iputils-ping kmod mount
+	busybox-static conntrack curl docker-cli docker.io ethtool iproute2 iptables iputils-ping kmod mount
 	netbase nftables procps qemu-guest-agent slirp4netns socat tcpdump tcpreplay util-linux
 )
