@@ -36,13 +36,16 @@ pub struct JourneyJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     segment_of: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    merged_into: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     copy_of: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     about: Option<usize>,
 }
 
+/// A record as one JSON object, as in a journey's `records`.
 #[derive(Debug, Serialize)]
-struct RecordJson {
+pub struct RecordJson {
     hook: Option<&'static str>,
     at: &'static str,
     family: Option<&'static str>,
@@ -290,6 +293,13 @@ const fn at(kind: Kind) -> &'static str {
     }
 }
 
+impl Observation {
+    /// The record for JSON, one object.
+    pub fn to_json(&self, names: &dyn Names) -> RecordJson {
+        RecordJson::new(self, None, names)
+    }
+}
+
 impl Journey {
     /// The journey for JSON, one object; `serde_json::to_string` makes a line of it.
     pub fn to_json(&self, names: &dyn Names) -> JourneyJson {
@@ -321,6 +331,7 @@ impl Journey {
             retransmission_of: self.retransmission_of,
             fragment_of: self.fragment_of,
             segment_of: self.segment_of,
+            merged_into: self.merged_into,
             copy_of: self.copy_of,
             about: self.about,
         }

@@ -297,6 +297,9 @@ pub struct Journey {
     pub fragment_of: Option<usize>,
     /// The number of the journey of the large packet of which this is a segment.
     pub segment_of: Option<usize>,
+    /// The number of the journey in which the packet goes on as part of a larger one:
+    /// a datagram put together again, or segments that were received as one.
+    pub merged_into: Option<usize>,
     /// The number of the journey of which this is a copy, as a bridge makes for each
     /// port that it floods.
     pub copy_of: Option<usize>,
