@@ -2,7 +2,7 @@
 
 //! Builds journeys from a stream of observations.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use nftrace_core::hook::Hook;
 use nftrace_core::record::Kind;
@@ -10,7 +10,7 @@ use nftrace_core::record::Kind;
 use crate::close::Stream;
 use crate::fit::{change, Change, Likeness, Step};
 use crate::flows::Flows;
-use crate::model::{By, Certainty, Connection, Journey};
+use crate::model::{By, Certainty, Connection, End, Journey};
 use crate::nat;
 use crate::observation::{Endpoint, NamespaceId, Observation, Source};
 use crate::open::{Open, Tie};
@@ -22,6 +22,8 @@ use crate::{Input, Loss};
 const MOST_CANDIDATES: usize = 64;
 /// Of candidates that fit alike, the oldest one is taken, unless it is older than this.
 const QUEUE: u64 = 50_000_000;
+/// For how many journeys more it is kept how one ended in which others went on.
+const MERGES: usize = 65_536;
 /// A journey without times is over after so many records of others.
 const IDLE_RECORDS: u64 = 65_536;
 
@@ -72,6 +74,8 @@ pub struct Builder {
     by_end: HashMap<(bool, Endpoint), VecDeque<usize>>,
     /// The journey that was last seen to leave a namespace, or to arrive in it.
     by_namespace: HashMap<NamespaceId, usize>,
+    /// The journeys in which others go on, with how they ended.
+    merges: BTreeMap<usize, Option<End>>,
     stream: Stream,
     related: Related,
     flows: Flows,
@@ -93,6 +97,7 @@ impl Builder {
             by_skb: HashMap::new(),
             by_end: HashMap::new(),
             by_namespace: HashMap::new(),
+            merges: BTreeMap::new(),
             stream: Stream::default(),
             related: Related::default(),
             flows: Flows::default(),
@@ -190,6 +195,9 @@ impl Builder {
                 return self.join(number, record, tie);
             }
             if record.source == Source::Ring {
+                if let Some(tie) = self.split(number, &record) {
+                    return self.join(number, record, tie);
+                }
                 copy_of = Some(number);
             }
         }
@@ -211,6 +219,19 @@ impl Builder {
         self.open.insert(number, open);
     }
 
+    /// The records of a copy are taken off a journey, if then `record` is its next one.
+    fn split(&mut self, number: usize, record: &Observation) -> Option<Tie> {
+        let open = self.open.get_mut(&number)?;
+        let copy = open.split(record, self.created + 1)?;
+        let tie = open.fits_identity(record);
+        self.created += 1;
+        for shown in copy.records.clone() {
+            self.index(copy.number, None, &shown);
+        }
+        self.open.insert(copy.number, copy);
+        tie
+    }
+
     fn join(&mut self, number: usize, record: Observation, tie: Tie) {
         let Some(open) = self.open.get_mut(&number) else {
             return;
@@ -230,14 +251,14 @@ impl Builder {
 
     /// Says of the journeys whose packets became part of `record` that they go on there.
     fn merge(&mut self, into: usize, last: &Observation, record: &Observation) {
-        let Some(src) = last.src() else { return };
-        let ends = [src, Endpoint { port: None, ..src }];
-        let numbers: Vec<usize> = ends
-            .iter()
-            .filter_map(|end| self.by_end.get(&(true, *end)))
+        // A later fragment has no ports, and the first one has.
+        let ends = [last.src(), record.src()].into_iter().flatten();
+        let numbers: BTreeSet<usize> = ends
+            .filter_map(|end| self.by_end.get(&(true, end)))
             .flatten()
             .copied()
             .collect();
+        self.merges.insert(into, None);
         for number in numbers {
             let Some(open) = self.open.get_mut(&number) else {
                 continue;
@@ -332,6 +353,9 @@ impl Builder {
             self.close(*number);
         }
         self.flows.forget(self.now);
+        // Those that went on in a journey began about when it did.
+        let oldest = self.open.keys().next().copied().unwrap_or(self.created);
+        self.merges = self.merges.split_off(&oldest.saturating_sub(MERGES));
         if self.by_end.len() > 4 * self.open.len() + 1024 {
             let open = &self.open;
             self.by_end.retain(|_, numbers| {
@@ -361,11 +385,18 @@ impl Builder {
                 }
             }
         }
-        let merged = open.merged_into.and_then(|into| self.open.get(&into));
-        let merged_end = merged.map(|into| self.stream.end(into, false).0);
+        let merged = open
+            .merged_into
+            .and_then(|into| match self.open.get(&into) {
+                Some(into) => Some(self.stream.end(into, false).0),
+                None => self.merges.get(&into).copied().flatten(),
+            });
         let mut journey = self.stream.close(open);
-        if let Some(end) = merged_end.filter(|_| journey.drop.is_none()) {
+        if let Some(end) = merged.filter(|_| journey.drop.is_none()) {
             journey.end = end;
+        }
+        if let Some(known) = self.merges.get_mut(&number) {
+            *known = Some(journey.end);
         }
         self.flows.assign(&mut journey);
         journey.nat = nat::seen(&journey);

@@ -102,10 +102,9 @@ pub(crate) fn step(last: &Observation, next: &Observation, inside: bool) -> Opti
         (PreRouting, LocalIn | Forward, true)
         | (Forward | LocalOut, PostRouting, true)
         | (PostRouting, PreRouting, false) => Step::On,
-        (PreRouting, PostRouting, true)
-        | (LocalOut, LocalIn, true)
-        | (LocalOut | Forward, PreRouting, false)
-        | (PostRouting, LocalIn | Forward, false) => Step::Skip,
+        (PreRouting, PostRouting, true) | (LocalOut, LocalIn, true) => Step::Skip,
+        // Into another namespace by whatever way: what a socket sends there is a new packet.
+        (PreRouting | Forward | LocalOut | PostRouting, _, false) if to != LocalOut => Step::Skip,
         (PostRouting, PreRouting | LocalIn, true) | (LocalOut, PreRouting, true) => Step::Loop,
         (PostRouting | Forward, LocalOut, _) => Step::Enter(next.may_carry()?),
         (LocalIn, PreRouting, _) => {

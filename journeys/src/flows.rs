@@ -31,6 +31,8 @@ pub(crate) struct Flows {
     /// With which tuple a packet leaves a namespace that came with this one: what the
     /// packets of the other direction taught.
     exits: HashMap<Key, Tuple>,
+    /// What the journeys of first fragments belong to.
+    datagrams: BTreeMap<usize, (usize, Direction)>,
     /// Translations that were seen.
     steps: HashSet<(NamespaceId, Tuple, Tuple)>,
 }
@@ -91,6 +93,17 @@ pub(crate) fn plain(journey: &Journey) -> impl DoubleEndedIterator<Item = (usize
         })
 }
 
+/// Where a journey had which tuple, but for later fragments, which show a part of it only.
+fn shown(journey: &Journey) -> Vec<(NamespaceId, Tuple)> {
+    plain(journey)
+        .filter(|(_, record)| {
+            let fragment = record.packet.and_then(|packet| packet.fragment);
+            fragment.is_none_or(|fragment| fragment.offset == 0)
+        })
+        .filter_map(|(_, record)| Some((record.namespace, record.tuple()?)))
+        .collect()
+}
+
 impl Flows {
     /// Whether packets were seen to be translated so in this namespace.
     pub(crate) fn translates(&self, namespace: &NamespaceId, from: Tuple, to: Tuple) -> bool {
@@ -105,9 +118,18 @@ impl Flows {
     /// Finds the journey's connection, or makes one.
     pub(crate) fn assign(&mut self, journey: &mut Journey) {
         let protocol = journey.protocol.map(|protocol| protocol.0);
-        let shown: Vec<(NamespaceId, Tuple)> = plain(journey)
-            .filter_map(|(_, record)| Some((record.namespace, record.tuple()?)))
-            .collect();
+        if let Some(first) = journey.fragment_of {
+            // Only the first fragment has ports.
+            if let Some((number, direction)) = self.datagrams.get(&first).copied() {
+                journey.connection = Some(number);
+                journey.direction = Some(direction);
+                if let Some(known) = self.known.get_mut(&number) {
+                    known.connection.journeys.push(journey.number);
+                }
+                return;
+            }
+        }
+        let shown = shown(journey);
         let (Some(first), Some(last)) = (shown.first(), shown.last()) else {
             return;
         };
@@ -123,16 +145,6 @@ impl Flows {
             });
             return;
         }
-        if plain(journey).all(|(_, record)| {
-            record
-                .packet
-                .and_then(|p| p.fragment)
-                .is_some_and(|f| f.offset > 0)
-        }) {
-            // It goes with its datagram's first fragment.
-            return;
-        }
-
         let header = plain(journey).find_map(|(_, record)| header_direction(record));
         let tracked = plain(journey)
             .filter_map(|(_, record)| record.conntrack)
@@ -220,6 +232,12 @@ impl Flows {
         }
         journey.connection = Some(number);
         journey.direction = Some(direction);
+        if plain(journey).any(|(_, record)| record.is_fragment()) {
+            self.datagrams.insert(journey.number, (number, direction));
+            if self.datagrams.len() > MANY {
+                self.datagrams.pop_first();
+            }
+        }
         self.learn(journey, number);
     }
 
@@ -229,9 +247,7 @@ impl Flows {
             return;
         };
         let protocol = journey.protocol.map(|protocol| protocol.0);
-        let shown: Vec<_> = plain(journey)
-            .filter_map(|(_, record)| Some((record.namespace, record.tuple()?)))
-            .collect();
+        let shown = shown(journey);
         for pair in shown.windows(2) {
             let [(namespace, from), (_, to)] = pair else {
                 continue;

@@ -144,4 +144,3 @@ fn loss(line: &str) -> Option<Loss> {
     };
     Some(loss)
 }
-

@@ -128,6 +128,33 @@ impl Open {
         self.ties.push(tie);
     }
 
+    /// Takes the last records off, those of a copy of this journey's packet, where `next`
+    /// shows that the packet itself has not got there: a journey of their own.
+    pub(crate) fn split(&mut self, next: &Observation, number: usize) -> Option<Self> {
+        let own = self.records.iter().rposition(|r| r.skb == next.skb)?;
+        let at = own + 1;
+        let tunnelled = self.encapsulation.iter().any(|step| step.after >= own);
+        if at == self.records.len() || tunnelled {
+            return None;
+        }
+        let mut copy = Self {
+            number,
+            records: self.records.split_off(at),
+            orders: self.orders.split_off(at),
+            ties: self.ties.split_off(own),
+            outer: self.outer.split_off(at),
+            encapsulation: Vec::new(),
+            stack: self.stack.clone(),
+            copy_of: Some(self.number),
+            segment_of: None,
+            merged_into: None,
+            fragment_of: None,
+            retransmission_of: None,
+        };
+        copy.ties.remove(0);
+        Some(copy)
+    }
+
     /// The record that shows the packet inside of the tunnel.
     fn inner(&self) -> Option<&Observation> {
         let (_, index) = self.stack.last()?;
@@ -184,10 +211,12 @@ impl Open {
             Change::One => {
                 let source = last.src() != next.src();
                 let crossing = !here || tie.step == Step::Loop;
-                if crossing && !source {
+                // The records that are missing may have shown a translation.
+                let missing = tie.step == Step::Skip && next.known.len && last.len == next.len;
+                if crossing && !source && !missing {
                     return None;
                 }
-                if crossing && !next.known.flags {
+                if crossing && (!next.known.flags || missing) {
                     tie.certainty = Certainty::Inferred;
                 }
             }
