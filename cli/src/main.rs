@@ -8,9 +8,11 @@ use clap::{Parser, Subcommand};
 
 mod doctor;
 mod exec;
+mod hooks;
 mod lab;
 mod live_names;
 mod names;
+mod netlink;
 mod ns;
 mod path;
 mod pcap_filter;

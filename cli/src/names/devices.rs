@@ -5,7 +5,25 @@
 use std::fs::{self, File};
 use std::io;
 
+use netlink_sys::protocols::NETLINK_ROUTE;
+
 use super::{enter, Namespace};
+use crate::netlink::{attributes, text, Dumper};
+
+const RTM_GETLINK: u16 = 18;
+/// `struct ifinfomsg`.
+const IFINFOMSG: usize = 16;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+
+/// A network device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NetDevice {
+    pub(crate) name: String,
+    /// As `ip link add` calls it: `bridge`, `veth`, `vxlan`; none for hardware and `lo`.
+    pub(crate) kind: Option<String>,
+}
 
 impl Namespace {
     /// The names of its devices, in the kernel's order.
@@ -22,8 +40,8 @@ impl Namespace {
             }
         }
         let path = self.path().ok_or(io::ErrorKind::NotFound)?;
-        let read = || fs::read_to_string("/proc/thread-self/net/dev");
-        Ok(parse(&enter::inside(File::open(path)?, read)??))
+        let devices = enter::inside(File::open(path)?, devices_here)??;
+        Ok(devices.into_iter().map(|device| device.name).collect())
     }
 }
 
@@ -35,6 +53,33 @@ fn parse(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The devices where the calling thread is.
+///
+/// # Errors
+///
+/// What rtnetlink refuses with.
+pub(crate) fn devices_here() -> io::Result<Vec<NetDevice>> {
+    let answers = Dumper::new(NETLINK_ROUTE)?.dump(RTM_GETLINK, vec![0; IFINFOMSG])?;
+    answers.iter().map(|answer| device(answer)).collect()
+}
+
+fn device(answer: &[u8]) -> io::Result<NetDevice> {
+    let mut device = NetDevice::default();
+    let mut info = Vec::new();
+    let raw = answer.get(IFINFOMSG..).unwrap_or_default();
+    attributes(raw, |attribute, value| match attribute {
+        IFLA_IFNAME => device.name = text(value),
+        IFLA_LINKINFO => info = value.to_vec(),
+        _ => {}
+    })?;
+    attributes(&info, |attribute, value| {
+        if attribute == IFLA_INFO_KIND {
+            device.kind = Some(text(value));
+        }
+    })?;
+    Ok(device)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +88,16 @@ mod tests {
     fn names_of_devices_are_read_as_the_kernel_writes_them() {
         let text = "Inter-|   Receive\n face |bytes\n    lo:       0       0\neth0:1: 12 3\n";
         assert_eq!(parse(text), ["lo", "eth0:1"]);
+    }
+
+    #[test]
+    fn both_ways_to_ask_the_kernel_name_the_same_devices() {
+        let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+        let mut names = parse(&text);
+        let here = devices_here().unwrap();
+        let mut asked: Vec<String> = here.into_iter().map(|device| device.name).collect();
+        names.sort();
+        asked.sort();
+        assert_eq!(names, asked);
     }
 }

@@ -26,8 +26,9 @@ use std::path::PathBuf;
 use nftrace_journeys::NamespaceId;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use identity::{identify, Identity};
-pub(crate) use resolve::ResolveError;
+pub(crate) use devices::{devices_here, NetDevice};
+pub(crate) use identity::identify;
+use identity::Identity;
 pub(crate) use snapshot::Sources;
 
 /// What a name is the name of; the first is preferred when one is to be shown.

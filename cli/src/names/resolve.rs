@@ -49,10 +49,11 @@ fn proposals(near: &[String]) -> String {
 }
 
 fn notes(unseen: &[String]) -> String {
-    unseen
+    let lines: Vec<String> = unseen
         .iter()
         .map(|note| format!("\n  note: {note}"))
-        .collect()
+        .collect();
+    lines.concat()
 }
 
 /// What a specification asks for.
