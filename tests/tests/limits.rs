@@ -154,5 +154,4 @@ fn what_a_full_ring_cannot_take_is_lost_and_counted_exactly() {
     // Each at PRE_ROUTING, and its end there.
     assert_eq!(account.total() + lost, 2 * packets);
     assert_eq!(counters(&report), [printed, account.suppressed, lost]);
-    assert!(account.printed.iter().all(|&n| n <= 3000), "{account:?}");
 }
