@@ -132,9 +132,9 @@ fn ports(packet: &Packet, ports: Ports, rest: usize) -> Vec<u8> {
 
 /// What is known of an ICMP message. Its checksum is one of payload that is not there.
 fn icmp(icmp: &Icmp) -> Vec<u8> {
-    let mut message = vec![icmp.kind, icmp.code, 0, 0];
+    // Nobody shows a message without the four bytes that follow, which are not recorded.
+    let mut message = vec![icmp.kind, icmp.code, 0, 0, 0, 0, 0, 0];
     if let Some(quoted) = icmp.quoted {
-        message.extend([0; 4]);
         message.extend(self::quoted(&quoted));
     }
     message

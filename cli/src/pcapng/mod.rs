@@ -235,7 +235,7 @@ fn gap(loss: &Loss) -> String {
         .cpu
         .map(|cpu| format!(" on CPU {cpu}"))
         .unwrap_or_default();
-    format!("lost {} records{cpu} before this one", loss.records)
+    format!("lost {} records{cpu} here", loss.records)
 }
 
 /// What a record tells besides headers, as `key=value`: what a display filter can look for.
