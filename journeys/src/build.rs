@@ -2,24 +2,22 @@
 
 //! Builds journeys from a stream of observations.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-use nftrace_core::hook::Hook;
 use nftrace_core::record::Kind;
 
 use crate::close::Stream;
 use crate::fit::{change, Change, Likeness, Step};
 use crate::flows::Flows;
+use crate::index::Index;
 use crate::model::{By, Certainty, Connection, End, Journey};
 use crate::nat;
-use crate::observation::{Endpoint, NamespaceId, Observation, Source};
+use crate::observation::{Observation, Source};
 use crate::open::{Open, Tie};
 use crate::order::Reorder;
 use crate::related::Related;
 use crate::{Input, Loss};
 
-/// The most journeys that are looked at for one record whose identity is new.
-const MOST_CANDIDATES: usize = 64;
 /// Of candidates that fit alike, the oldest one is taken, unless it is older than this.
 const QUEUE: u64 = 50_000_000;
 /// For how many journeys more it is kept how one ended in which others went on.
@@ -40,7 +38,7 @@ impl Options {
     /// For a recording or a log: patient.
     pub const FILE: Self = Self {
         window: 20_000_000,
-        idle: 10_000_000_000,
+        idle: 5_000_000_000,
     };
     /// For what is shown while it happens.
     pub const LIVE: Self = Self {
@@ -69,11 +67,7 @@ pub struct Builder {
     reorder: Reorder,
     /// The journeys that are not over, by number.
     open: BTreeMap<usize, Open>,
-    by_skb: HashMap<u64, usize>,
-    /// Journeys that had this sender, or this receiver.
-    by_end: HashMap<(bool, Endpoint), VecDeque<usize>>,
-    /// The journey that was last seen to leave a namespace, or to arrive in it.
-    by_namespace: HashMap<NamespaceId, usize>,
+    index: Index,
     /// The journeys in which others go on, with how they ended.
     merges: BTreeMap<usize, Option<End>>,
     stream: Stream,
@@ -94,9 +88,7 @@ impl Builder {
             options,
             reorder: Reorder::new(options.window),
             open: BTreeMap::new(),
-            by_skb: HashMap::new(),
-            by_end: HashMap::new(),
-            by_namespace: HashMap::new(),
+            index: Index::default(),
             merges: BTreeMap::new(),
             stream: Stream::default(),
             related: Related::default(),
@@ -176,7 +168,7 @@ impl Builder {
     }
 
     fn lose(&mut self, loss: &Loss) {
-        self.lost += loss.records;
+        self.lost = self.lost.saturating_add(loss.records);
         self.stream.lose(loss, self.order);
     }
 
@@ -187,8 +179,8 @@ impl Builder {
         let mut copy_of = None;
         let known = record
             .skb
-            .and_then(|skb| self.by_skb.get(&skb))
-            .and_then(|number| self.open.get(number));
+            .and_then(|skb| self.index.identity(skb))
+            .and_then(|number| self.open.get(&number));
         if let Some(open) = known {
             let number = open.number;
             if let Some(tie) = open.fits_identity(&record) {
@@ -212,7 +204,7 @@ impl Builder {
     fn begin(&mut self, record: Observation, copy_of: Option<usize>) {
         self.created += 1;
         let number = self.created;
-        self.index(number, None, &record);
+        self.index.insert(number, None, &record);
         let mut open = Open::new(number, record, self.order);
         open.copy_of = copy_of;
         self.related.begins(&mut open);
@@ -225,8 +217,8 @@ impl Builder {
         let copy = open.split(record, self.created + 1)?;
         let tie = open.fits_identity(record);
         self.created += 1;
-        for shown in copy.records.clone() {
-            self.index(copy.number, None, &shown);
+        for shown in &copy.records {
+            self.index.insert(copy.number, None, shown);
         }
         self.open.insert(copy.number, copy);
         tie
@@ -236,28 +228,26 @@ impl Builder {
         let Some(open) = self.open.get_mut(&number) else {
             return;
         };
-        let last = open.last().clone();
-        self.stream.crossed(&last, &record);
+        open.push(record, self.order, tie);
+        let (Some(last), record) = (open.last_but_one(), open.last()) else {
+            return;
+        };
+        self.stream.crossed(last, record);
+        self.index.insert(number, Some(last), record);
         let whole_again = last.is_fragment() && !record.is_fragment() && record.packet.is_some();
-        let merged = tie.by == By::Segment && record.gso_segs > last.gso_segs;
-        open.push(record.clone(), self.order, tie);
-        if whole_again || merged {
+        if whole_again || (tie.by == By::Segment && record.gso_segs > last.gso_segs) {
+            let (last, record) = (last.clone(), record.clone());
             self.merge(number, &last, &record);
-        } else if let Some(open) = self.open.get(&number) {
+        } else {
             self.related.goes_on(open);
         }
-        self.index(number, Some(&last), &record);
     }
 
     /// Says of the journeys whose packets became part of `record` that they go on there.
     fn merge(&mut self, into: usize, last: &Observation, record: &Observation) {
         // A later fragment has no ports, and the first one has.
         let ends = [last.src(), record.src()].into_iter().flatten();
-        let numbers: BTreeSet<usize> = ends
-            .filter_map(|end| self.by_end.get(&(true, end)))
-            .flatten()
-            .copied()
-            .collect();
+        let numbers: BTreeSet<usize> = ends.flat_map(|end| self.index.senders(end)).collect();
         self.merges.insert(into, None);
         for number in numbers {
             let Some(open) = self.open.get_mut(&number) else {
@@ -269,38 +259,13 @@ impl Builder {
         }
     }
 
-    /// Makes a journey findable by its newest record.
-    fn index(&mut self, number: usize, last: Option<&Observation>, record: &Observation) {
-        if let Some(skb) = record.skb {
-            self.by_skb.insert(skb, number);
-        }
-        if matches!(record.hook, Some(Hook::PostRouting | Hook::LocalIn)) {
-            self.by_namespace.insert(record.namespace, number);
-        }
-        let (src, dst) = (record.src(), record.dst());
-        let before = last
-            .map(|last| (last.src(), last.dst()))
-            .unwrap_or_default();
-        for (is_src, end, before) in [(true, src, before.0), (false, dst, before.1)] {
-            if let Some(end) = end.filter(|_| end != before) {
-                let numbers = self.by_end.entry((is_src, end)).or_default();
-                numbers.push_back(number);
-            }
-        }
-    }
-
     /// The journey whose next record this is, although its identity is new.
     fn find(&self, record: &Observation) -> Option<(usize, Tie)> {
         if record.kind == Kind::Drop {
             return None;
         }
-        let by_end = [(true, record.src()), (false, record.dst())]
-            .into_iter()
-            .filter_map(|(is_src, end)| self.by_end.get(&(is_src, end?)))
-            .flat_map(|numbers| numbers.iter().rev().take(MOST_CANDIDATES).copied());
-        let tunnel = self.by_namespace.get(&record.namespace).copied();
         let mut best: Option<(Rank, usize, Tie)> = None;
-        for number in by_end.chain(tunnel) {
+        for number in self.index.candidates(record) {
             let Some(open) = self.open.get(&number) else {
                 continue;
             };
@@ -356,35 +321,14 @@ impl Builder {
         // Those that went on in a journey began about when it did.
         let oldest = self.open.keys().next().copied().unwrap_or(self.created);
         self.merges = self.merges.split_off(&oldest.saturating_sub(MERGES));
-        if self.by_end.len() > 4 * self.open.len() + 1024 {
-            let open = &self.open;
-            self.by_end.retain(|_, numbers| {
-                numbers.retain(|number| open.contains_key(number));
-                !numbers.is_empty()
-            });
-        }
+        self.index.forget(|number| self.open.contains_key(&number));
     }
 
     fn close(&mut self, number: usize) {
         let Some(open) = self.open.remove(&number) else {
             return;
         };
-        for record in &open.records {
-            if let Some(skb) = record.skb {
-                if self.by_skb.get(&skb) == Some(&number) {
-                    self.by_skb.remove(&skb);
-                }
-            }
-            for (is_src, end) in [(true, record.src()), (false, record.dst())] {
-                let Some(end) = end else { continue };
-                if let Some(numbers) = self.by_end.get_mut(&(is_src, end)) {
-                    // Journeys end in the order in which they began, mostly.
-                    while numbers.front().is_some_and(|n| !self.open.contains_key(n)) {
-                        numbers.pop_front();
-                    }
-                }
-            }
-        }
+        self.index.remove(&open);
         let merged = open
             .merged_into
             .and_then(|into| match self.open.get(&into) {

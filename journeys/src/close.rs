@@ -139,7 +139,7 @@ impl Stream {
                 continue;
             }
             match gaps.iter_mut().find(|gap| gap.after == after) {
-                Some(gap) => gap.lost += lost.records,
+                Some(gap) => gap.lost = gap.lost.saturating_add(lost.records),
                 None => gaps.push(Gap {
                     after,
                     lost: lost.records,

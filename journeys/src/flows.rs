@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use nftrace_core::packet::{Icmp, Protocol, Transport};
 use nftrace_core::record::Conntrack;
 
-use crate::model::{Connection, Direction, Journey, Tuple};
+use crate::model::{Connection, Direction, End, Journey, Tuple};
 use crate::observation::{Endpoint, NamespaceId, Observation};
 
 /// A connection that is idle for so long, in nanoseconds, is forgotten where there are many.
@@ -43,6 +43,8 @@ struct Known {
     /// When its last journey began.
     time: u64,
     replied: bool,
+    /// A reply has arrived.
+    answered: bool,
     conntrack: HashMap<NamespaceId, u32>,
     tuples: Vec<Key>,
     exits: Vec<Key>,
@@ -175,6 +177,13 @@ impl Flows {
                     .find_map(|direction| find(direction).map(|number| (number, direction)))
             })?
         });
+        // Without sequence numbers a SYN seems to be sent again, but no client does that
+        // that was answered.
+        let answered = found
+            .is_some_and(|(number, _)| self.known.get(&number).is_some_and(|known| known.answered));
+        if answered && plain(journey).all(|(_, record)| !record.known.seq) {
+            journey.retransmission_of = None;
+        }
         let starts = header == Some(Direction::Request)
             && plain(journey).any(|(_, record)| record.tcp().is_some())
             && journey.retransmission_of.is_none();
@@ -201,6 +210,7 @@ impl Flows {
             },
             time: 0,
             replied: false,
+            answered: false,
             conntrack: HashMap::new(),
             tuples: Vec::new(),
             exits: Vec::new(),
@@ -208,6 +218,7 @@ impl Flows {
         });
         known.time = journey.records.first().and_then(|r| r.time).unwrap_or(0);
         known.replied |= direction == Direction::Reply;
+        known.answered |= direction == Direction::Reply && journey.end == End::Delivered;
         known.connection.journeys.push(journey.number);
         for (_, record) in plain(journey) {
             if let Some(conntrack) = record.conntrack.filter(|conntrack| conntrack.id != 0) {

@@ -11,6 +11,7 @@ mod build;
 mod close;
 mod fit;
 mod flows;
+mod index;
 mod json;
 mod logs;
 mod model;

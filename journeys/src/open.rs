@@ -76,6 +76,11 @@ impl Open {
         &self.records[self.records.len() - 1]
     }
 
+    /// The record before the last one.
+    pub(crate) fn last_but_one(&self) -> Option<&Observation> {
+        self.records.iter().rev().nth(1)
+    }
+
     /// The last record that is of a hook and shows the headers.
     fn last_at_hook(&self) -> Option<(usize, &Observation)> {
         self.records
@@ -205,6 +210,9 @@ impl Open {
         if tie.step == Step::Loop && (last.output.is_none() || last.output != next.input) {
             return None;
         }
+        if tie.step == Step::Skip && !here {
+            tie.certainty = Certainty::Inferred;
+        }
         match changed {
             Change::None => {}
             Change::Both => return None,
@@ -216,7 +224,7 @@ impl Open {
                 if crossing && !source && !missing {
                     return None;
                 }
-                if crossing && (!next.known.flags || missing) {
+                if crossing && !next.known.flags {
                     tie.certainty = Certainty::Inferred;
                 }
             }
