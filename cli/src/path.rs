@@ -16,6 +16,9 @@ use crate::source::DeviceArgs;
 mod filter;
 mod input;
 
+#[cfg(test)]
+mod tests;
+
 use filter::Filter;
 use input::Input;
 

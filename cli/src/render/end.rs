@@ -49,19 +49,14 @@ impl Ending {
             }
             end => {
                 let lost: u64 = journey.gaps.iter().map(|gap| gap.lost).sum();
-                let mut lines = vec![format!("not seen after {}", words::hook(last))];
+                let first = format!("not seen after {}", words::hook(last));
+                let mut text = format!("{first} in {place}");
+                let mut lines = vec![first];
                 if lost > 0 {
-                    lines.push("records were lost".to_owned());
+                    let lost = words::count(lost, "record");
+                    text.push_str(&format!("; {lost} lost, the next ones perhaps among them"));
+                    lines.push(format!("{lost} lost"));
                 }
-                let text = format!("{} in {place}", lines.join("; "));
-                let text = match lost {
-                    0 => text,
-                    _ => format!(
-                        "not seen after {} in {place}; {} lost, so its end may be among them",
-                        words::hook(last),
-                        words::count(lost, "record"),
-                    ),
-                };
                 Self {
                     text,
                     ..Self::new(end, lines)

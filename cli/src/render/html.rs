@@ -192,7 +192,7 @@ fn table(out: &mut String, group: &Group) {
             view.number,
             view.number,
             view.direction.map_or("", |direction| direction.name()),
-            escape(&view.title()),
+            escape(&[&[view.title()], &view.relations[..]].concat().join(", ")),
             escape(&view.src),
             escape(&view.dst),
             view.start.map_or_else(String::new, words::clock),

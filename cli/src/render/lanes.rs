@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use nftrace_journeys::Certainty;
 
 use super::routes::Group;
-use super::svg::escape;
+use super::svg::{self, escape};
 use super::view::{Part, View};
 use super::words::{self, Place};
 
@@ -30,7 +30,11 @@ struct Lane {
 }
 
 /// All of a drawing, from left to right in the order in which packets came to them.
-pub(super) struct Lanes(Vec<Lane>);
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    /// What the captions need.
+    least: usize,
+}
 
 /// Width of so many letters of the small font.
 pub(super) const fn small(letters: usize) -> usize {
@@ -53,17 +57,25 @@ fn letters(text: &str) -> usize {
 
 impl Lanes {
     pub(super) fn of(group: &Group) -> Self {
-        let mut lanes = Self(Vec::new());
+        let mut lanes = Self {
+            lanes: Vec::new(),
+            least: 0,
+        };
         for route in &group.routes {
             lanes.measure(&route.shown);
+            let caption: usize = svg::caption(route)
+                .iter()
+                .map(|text| letters(text) + 2)
+                .sum();
+            lanes.least = lanes.least.max(caption * 76 / 10 + 4 * MARGIN);
         }
         let mut x = MARGIN;
-        for lane in &mut lanes.0 {
+        for lane in &mut lanes.lanes {
             lane.x = x;
             x += lane.width + MARGIN;
         }
         // A drawing without a record has a lane all the same.
-        if lanes.0.is_empty() {
+        if lanes.lanes.is_empty() {
             let id = nftrace_journeys::NamespaceId::Unknown;
             lanes.lane(&Place { id, name: None });
         }
@@ -74,7 +86,7 @@ impl Lanes {
     fn measure(&mut self, view: &View) {
         let mut lane = None;
         let widen = |lanes: &mut Self, lane: Option<usize>, text: usize| {
-            if let Some(lane) = lane.and_then(|lane| lanes.0.get_mut(lane)) {
+            if let Some(lane) = lane.and_then(|lane| lanes.lanes.get_mut(lane)) {
                 lane.width = lane.width.max(AXIS + INDENT + text + MARGIN);
             }
         };
@@ -93,6 +105,8 @@ impl Lanes {
                     let since = step
                         .since
                         .map_or(0, |since| letters(&words::span(since)) + 3);
+                    let tag = step.tag.as_ref().map_or(0, |tag| letters(tag) + 2);
+                    let since = since + tag;
                     let verdict = step.verdict.map_or(0, |verdict| verdict.len() + 1);
                     medium(letters(&step.hook) + verdict).max(small(letters(&step.devices) + since))
                 }
@@ -122,20 +136,20 @@ impl Lanes {
 
     /// The lane of a namespace, a new one where it has none yet.
     fn lane(&mut self, place: &Place) -> usize {
-        if let Some(index) = self.0.iter().position(|lane| lane.place == *place) {
+        if let Some(index) = self.lanes.iter().position(|lane| lane.place == *place) {
             return index;
         }
         let header = large(letters(&place.title()).min(MOST)) + 2 * MARGIN;
-        self.0.push(Lane {
+        self.lanes.push(Lane {
             place: place.clone(),
             x: MARGIN,
             width: header.max(180),
         });
-        self.0.len() - 1
+        self.lanes.len() - 1
     }
 
     pub(super) fn index(&self, place: &Place) -> usize {
-        self.0
+        self.lanes
             .iter()
             .position(|lane| lane.place == *place)
             .unwrap_or(0)
@@ -143,23 +157,24 @@ impl Lanes {
 
     /// Where the stations of a lane stand.
     pub(super) fn axis(&self, lane: usize) -> usize {
-        self.0.get(lane).map_or(MARGIN, |lane| lane.x) + AXIS
+        self.lanes.get(lane).map_or(MARGIN, |lane| lane.x) + AXIS
     }
 
     /// The room that a station may take.
     pub(super) fn inner(&self, lane: usize) -> usize {
-        self.0
+        self.lanes
             .get(lane)
             .map_or(0, |lane| lane.width)
             .saturating_sub(AXIS)
     }
 
     pub(super) fn width(&self) -> usize {
-        self.0.last().map_or(MARGIN, |lane| lane.x + lane.width) + MARGIN
+        let lanes = self.lanes.last().map_or(MARGIN, |lane| lane.x + lane.width) + MARGIN;
+        lanes.max(self.least)
     }
 
     pub(super) fn draw(&self, out: &mut String, height: usize) {
-        for lane in &self.0 {
+        for lane in &self.lanes {
             let (x, width, height) = (lane.x, lane.width, height - 2 * MARGIN);
             let title = lane.place.title();
             let mut short: String = title.chars().take(MOST).collect();

@@ -36,7 +36,7 @@ impl Lines {
     /// `3612.406210  web      PRE_ROUTING   eth0 →        tcp 10.0.0.1:5000 → 10.0.0.2:80  SYN, 60 bytes`
     pub(crate) fn line(&mut self, record: &Observation, names: &dyn Names) -> String {
         let place = Place::of(record, names).title();
-        let hook = words::hook(record);
+        let hook = words::station(record);
         let devices = words::devices(record);
         for (column, text) in [
             (&mut self.place, &place),

@@ -2,10 +2,12 @@
 
 //! Journeys and records as people, programs and browsers read them.
 
+mod details;
 mod end;
 mod html;
 mod lanes;
 mod line;
+mod marks;
 mod mermaid;
 mod routes;
 mod style;

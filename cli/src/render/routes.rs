@@ -82,17 +82,17 @@ pub(crate) fn groups(
     let mut places = std::collections::HashMap::new();
     for journey in journeys {
         let view = View::new(journey, names);
-        let index = view
-            .connection
-            .and_then(|number| places.get(&number).copied());
+        // An error is drawn with the connection that it is about.
+        let connection = view.connection.or(view.about);
+        let index = connection.and_then(|number| places.get(&number).copied());
         let index = index.unwrap_or_else(|| {
             groups.push(Group {
-                connection: view.connection,
-                heading: heading(&view, connections),
+                connection,
+                heading: heading(&view, connection, connections),
                 routes: Vec::new(),
             });
             let index = groups.len() - 1;
-            places.extend(view.connection.map(|number| (number, index)));
+            places.extend(connection.map(|number| (number, index)));
             index
         });
         if let Some(group) = groups.get_mut(index) {
@@ -118,8 +118,7 @@ pub(crate) fn groups(
     groups
 }
 
-fn heading(view: &View, connections: &[Connection]) -> String {
-    let number = view.connection;
+fn heading(view: &View, number: Option<usize>, connections: &[Connection]) -> String {
     match connections
         .iter()
         .find(|connection| Some(connection.number) == number)

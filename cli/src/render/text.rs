@@ -150,6 +150,9 @@ impl Columns {
             }
             None => line.truncate(line.trim_end().len()),
         }
+        if let Some(tag) = &step.tag {
+            line.push_str(&format!("  {}", style.paint(Role::Nat, tag)));
+        }
         if let Some(verdict) = step.verdict {
             line.push_str(&format!("  {}", style.paint(Role::Bad, verdict)));
         }

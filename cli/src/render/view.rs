@@ -7,6 +7,7 @@ use nftrace_core::hook::Family;
 use nftrace_core::record::{Kind, Verdict};
 use nftrace_journeys::{By, Certainty, Direction, Journey, Names, Observation, Source};
 
+use super::details::details;
 use super::end::Ending;
 use super::words::{self, Place};
 
@@ -27,6 +28,8 @@ pub(crate) struct View {
     pub(crate) connection: Option<usize>,
     /// Which way it goes there.
     pub(crate) direction: Option<Direction>,
+    /// The number of the connection that an error is about.
+    pub(crate) about: Option<usize>,
     /// What it is to others: `sends journey 3 again`.
     pub(crate) relations: Vec<String>,
     /// The way.
@@ -79,6 +82,8 @@ pub(crate) struct Step {
     pub(crate) dst: String,
     /// Nanoseconds since the step before.
     pub(crate) since: Option<u64>,
+    /// What else tells packets apart: the class of a sender without a namespace of its own.
+    pub(crate) tag: Option<String>,
     /// What nftrace decided, where it was not to accept.
     pub(crate) verdict: Option<&'static str>,
     /// All that the record says.
@@ -111,6 +116,7 @@ impl View {
             dst: words::end(first.and_then(Observation::dst)),
             connection: journey.connection,
             direction: journey.direction,
+            about: journey.about,
             relations: relations(journey),
             parts: parts(journey, names),
             ending: Ending::of(journey, names),
@@ -157,8 +163,8 @@ impl View {
         let same_part = |pair: (&Part, &Part)| match pair {
             (Part::Leg(a), Part::Leg(b)) => a == b,
             (Part::Step(a), Part::Step(b)) => {
-                (&a.hook, &a.devices, &a.src, &a.dst, a.verdict)
-                    == (&b.hook, &b.devices, &b.src, &b.dst, b.verdict)
+                (&a.hook, &a.devices, &a.src, &a.dst, &a.tag, a.verdict)
+                    == (&b.hook, &b.devices, &b.src, &b.dst, &b.tag, b.verdict)
             }
             (
                 Part::Nat {
@@ -194,8 +200,13 @@ impl View {
             (Part::Lost(a), Part::Lost(b)) => a == b,
             _ => false,
         };
-        (self.connection, self.direction, &self.ending)
-            == (other.connection, other.direction, &other.ending)
+        (self.connection, self.about, self.direction, &self.ending)
+            == (
+                other.connection,
+                other.about,
+                other.direction,
+                &other.ending,
+            )
             && self.parts.len() == other.parts.len()
             && self.parts.iter().zip(&other.parts).all(same_part)
     }
@@ -252,7 +263,13 @@ fn parts(journey: &Journey, names: &dyn Names) -> Vec<Part> {
                 .zip(before)
                 .and_then(|(now, then)| now.checked_sub(then));
             before = now.or(before);
-            parts.push(Part::Step(step(record, since)));
+            let mut step = step(record, since);
+            let joins = journey.joins.iter();
+            for join in joins.filter(|join| join.after + 1 == index) {
+                let how = format!("{}, {}", by(join.by), join.certainty.name());
+                step.details.push(("joined by", how));
+            }
+            parts.push(Part::Step(step));
         }
         parts.extend(lost(Some(index)));
         for nat in journey.nat.iter().filter(|nat| nat.after == index) {
@@ -314,82 +331,20 @@ fn by(by: By) -> &'static str {
 
 fn step(record: &Observation, since: Option<u64>) -> Step {
     Step {
-        hook: words::hook(record),
+        hook: words::station(record),
         bridge: record.family == Some(Family::Bridge),
         devices: words::devices(record),
         src: words::end(record.src()),
         dst: words::end(record.dst()),
         since,
+        tag: record
+            .socket
+            .filter(|socket| socket.classid != 0)
+            .map(|socket| format!("classid {:#x}", socket.classid)),
         verdict: record
             .verdict
             .filter(|verdict| *verdict != Verdict::Accept)
             .map(Verdict::name),
         details: details(record),
     }
-}
-
-fn details(record: &Observation) -> Vec<(&'static str, String)> {
-    let mut details = vec![("addresses", words::addresses(record))];
-    let mut add = |key, value: Option<String>| details.extend(value.map(|value| (key, value)));
-    let known = record.known;
-    add("packet", words::what(record));
-    add("quotes", record.packet.as_ref().and_then(words::quoted));
-    add(
-        "family",
-        record.family.map(|family| family.name().to_owned()),
-    );
-    add("namespace", record.namespace.label());
-    add(
-        "cookie",
-        record.namespace.cookie().map(|cookie| cookie.to_string()),
-    );
-    add("device", record.dev.as_deref().map(words::clean));
-    add("in", record.input.as_deref().map(words::clean));
-    add("out", record.output.as_deref().map(words::clean));
-    add(
-        "length",
-        known.len.then(|| words::count(record.len.into(), "byte")),
-    );
-    if let Some(tcp) = record.tcp().filter(|_| known.seq) {
-        add("sequence number", Some(tcp.seq.to_string()));
-        add("acknowledges", Some(tcp.ack.to_string()));
-    }
-    if let Some(packet) = record.packet.filter(|packet| known.id && packet.id != 0) {
-        add("IP id", Some(packet.id.to_string()));
-    }
-    add(
-        "mark",
-        (record.mark != 0).then(|| format!("{:#x}", record.mark)),
-    );
-    if let Some(conntrack) = &record.conntrack {
-        let way = if conntrack.reply { "reply" } else { "original" };
-        let state = conntrack.state.name();
-        add(
-            "conntrack",
-            Some(format!("{state}, {way} direction, id {:#x}", conntrack.id)),
-        );
-    }
-    if let Some(socket) = &record.socket {
-        add(
-            "socket of uid",
-            (socket.uid != u32::MAX).then(|| socket.uid.to_string()),
-        );
-        add(
-            "classid",
-            (socket.classid != 0).then(|| format!("{:#x}", socket.classid)),
-        );
-        add(
-            "cgroup",
-            (socket.cgroup != 0).then(|| socket.cgroup.to_string()),
-        );
-    }
-    add(
-        "verdict",
-        record.verdict.map(|verdict| verdict.name().to_owned()),
-    );
-    add("rule", (record.rule != 0).then(|| record.rule.to_string()));
-    add("skb", record.skb.map(|skb| format!("{skb:08x}")));
-    add("time", record.time.map(words::clock));
-    add("CPU", record.cpu.map(|cpu| cpu.to_string()));
-    details
 }

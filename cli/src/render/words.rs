@@ -165,19 +165,25 @@ pub(crate) fn quoted(packet: &Packet) -> Option<String> {
     ))
 }
 
-/// The hook, as it is shown: `FORWARD`, `bridge FORWARD`, `FORWARD ends`.
+/// The hook: `FORWARD`, `bridge FORWARD`.
 pub(crate) fn hook(observation: &Observation) -> String {
-    let mut text = String::new();
-    if observation.family == Some(Family::Bridge) {
-        text.push_str("bridge ");
+    let hook = observation
+        .hook
+        .map_or("an unknown hook", |hook| hook.name());
+    match observation.family {
+        Some(Family::Bridge) => format!("bridge {hook}"),
+        _ => hook.to_owned(),
     }
-    text.push_str(observation.hook.map_or("no hook", |hook| hook.name()));
+}
+
+/// What a record is about: `FORWARD`, `end of FORWARD`, `drop behind FORWARD`.
+pub(crate) fn station(observation: &Observation) -> String {
+    let hook = hook(observation);
     match observation.kind {
-        Kind::Exit => text.push_str(" ends"),
-        Kind::Drop => text.push_str(" drop"),
-        Kind::Gap | Kind::Entry => {}
+        Kind::Exit => format!("end of {hook}"),
+        Kind::Drop => format!("drop behind {hook}"),
+        Kind::Gap | Kind::Entry => hook,
     }
-    text
 }
 
 /// `eth0 →`, `→ br0`, `eth0 → br0`; in brackets the port of a bridge, where the packet's
