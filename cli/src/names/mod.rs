@@ -19,6 +19,8 @@ mod processes;
 mod resolve;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
