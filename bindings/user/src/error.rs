@@ -70,6 +70,9 @@ pub enum Error {
         /// How many bytes came.
         bytes: usize,
     },
+    /// The module describes rings that cannot be.
+    #[error("the module describes its rings in a way that cannot be; report this")]
+    Rings,
     /// Anything else that the kernel said.
     #[error("{action}: {source}")]
     Kernel {

@@ -9,7 +9,9 @@
 
 mod device;
 mod error;
+mod map;
 pub mod netns;
 
 pub use device::{Device, Start, DEFAULT_PATH};
 pub use error::{Error, Result};
+pub use map::{MappedReader, Rings};
