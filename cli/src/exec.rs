@@ -60,7 +60,7 @@ struct Target {
     #[arg(short, long, value_name = "NAME")]
     container: Option<String>,
     /// A process whose namespaces to enter
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     pid: Option<i32>,
     /// A file that is a network namespace, or a namespace as `nftrace ns` names it
     #[arg(short, long, value_name = "PATH|NAME")]
@@ -161,7 +161,7 @@ impl Args {
 }
 
 fn process(pid: i32) -> anyhow::Result<Door> {
-    let number = Pid::from_raw(pid).filter(|_| pid > 0);
+    let number = Pid::from_raw(pid);
     let pidfd = number.map(|pid| pidfd_open(pid, PidfdFlags::empty()));
     match pidfd {
         Some(Ok(pidfd)) => Ok(Door::Process(pidfd)),
