@@ -117,8 +117,8 @@ fn usage(error: impl std::fmt::Display) -> anyhow::Result<ExitCode> {
 fn run_set(set: &SetArgs, device: &DeviceArgs) -> anyhow::Result<ExitCode> {
     let expression = set.expression.join(" ");
     let expression = expression.trim();
-    let any = !(set.ports.is_empty() && set.protocols.is_empty() && set.hosts.is_empty())
-        || !(set.namespaces.is_empty() && set.devices.is_empty() && expression.is_empty());
+    let lists = set.ports.len() + set.protocols.len() + set.hosts.len();
+    let any = lists + set.namespaces.len() + set.devices.len() > 0 || !expression.is_empty();
     if any == set.all {
         return usage(if any {
             "--all stands alone: with other conditions not everything is traced"
