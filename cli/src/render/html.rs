@@ -142,9 +142,9 @@ fn section(out: &mut String, group: &Group) {
             );
         }
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<div class=\"view\"><figure>{}</figure><aside hidden aria-live=\"polite\"><h3></h3><dl></dl></aside></div>\n",
+        "<div class=\"view\"><figure>{}</figure><aside hidden aria-live=\"polite\"><h3></h3><dl></dl></aside></div>",
         svg::inline(group)
     );
     table(out, group);

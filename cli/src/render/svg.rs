@@ -194,7 +194,6 @@ impl Drawing {
             }
             Part::Tunnel { name, enter } => {
                 let verb = if *enter { "into" } else { "out of" };
-                pen.wrapped &= *enter;
                 self.note("note", &format!("{verb} {name}"), pen);
                 pen.wrapped = *enter;
             }
