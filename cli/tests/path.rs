@@ -361,3 +361,73 @@ fn a_page_and_a_drawing_are_written_to_the_file_that_is_named() {
         stderr(&output)
     );
 }
+
+/// The first packet of the log, its lines changed by `change`.
+fn first_packet(change: impl Fn(&str) -> Vec<String>) -> String {
+    let log = std::fs::read_to_string(log("published-port.log")).unwrap();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("loaded: ") || line.contains("skb=27caa7bf"));
+    let lines: Vec<String> = lines.flat_map(change).collect();
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn a_join_that_is_only_inferred_is_marked_as_such_in_every_form() {
+    let rebuilt = first_packet(|line| {
+        let container = line.contains("ns=4026532298");
+        vec![if container {
+            line.replace("27caa7bf", "99999999")
+        } else {
+            line.to_owned()
+        }]
+    });
+    let shown = |form: &[&str]| {
+        let output = with_stdin(&[form, &["-"]].concat(), rebuilt.as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output).to_owned()
+    };
+    let text = lines(&shown(&[]));
+    let mark = text
+        .iter()
+        .position(|line| line.starts_with("┄┄ inferred: the same packet by "));
+    assert_eq!(
+        mark.map(|at| text[at + 1].as_str()),
+        Some("netns 4026532298"),
+        "{text:?}"
+    );
+    assert!(shown(&["--html"]).contains(">inferred: "));
+    assert!(shown(&["--mermaid"]).contains("n1-->>n2: "));
+    // And one that is proved is not.
+    assert!(!self::shown(&["--journey", "1", &log("published-port.log")]).contains("inferred"));
+}
+
+#[test]
+fn the_end_of_a_hook_is_no_second_station_and_its_absence_is_where_a_packet_died() {
+    let ends = first_packet(|line| {
+        let end = format!("{line} at=exit");
+        match line {
+            line if line.contains("ns=4026532298") => vec![],
+            line if line.contains("loaded: ") || line.contains("hook=FORWARD") => {
+                vec![line.to_owned()]
+            }
+            line if line.contains("ns=4026531833") && line.contains("hook=POST") => vec![],
+            line => vec![line.to_owned(), end],
+        }
+    });
+    let output = with_stdin(&["-"], ends.as_bytes());
+    let text = lines(stdout(&output));
+    assert_eq!(
+        text[1..],
+        [
+            "netns 4026532248",
+            "LOCAL_OUT → eth0",
+            "POST_ROUTING → eth0",
+            "host (4026531833)",
+            "PRE_ROUTING ens160 →",
+            "dnat 10.10.10.2:8081 ⇒ 172.17.0.2:8080",
+            "FORWARD ens160 → br0",
+            "✗ dropped at FORWARD in host: it entered the hook and did not leave it",
+        ]
+    );
+}
