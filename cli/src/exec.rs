@@ -103,14 +103,7 @@ impl Args {
             }
             Door::Process(pidfd) => move_into_thread_name_spaces(pidfd.as_fd(), self.types()),
         };
-        result.map_err(|errno| {
-            let error = io::Error::from(errno);
-            if error.kind() == ErrorKind::PermissionDenied {
-                anyhow!("cannot enter {what}: {error}; run as root, or with CAP_SYS_ADMIN")
-            } else {
-                anyhow!("cannot enter {what}: {error}")
-            }
-        })
+        result.map_err(|errno| refused(&what, &errno.into()))
     }
 
     fn types(&self) -> ThreadNameSpaceType {
@@ -155,8 +148,17 @@ impl Args {
                 format!("namespace '{spec}' has no process and no mount to enter it by")
             }
         })?;
-        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        Ok((Door::Network(file), format!("namespace '{spec}'")))
+        let what = format!("namespace '{spec}'");
+        let file = File::open(&path).map_err(|error| refused(&what, &error))?;
+        Ok((Door::Network(file), what))
+    }
+}
+
+fn refused(what: &str, error: &io::Error) -> anyhow::Error {
+    if error.kind() == ErrorKind::PermissionDenied {
+        anyhow!("cannot enter {what}: {error}; run as root, or with CAP_SYS_ADMIN")
+    } else {
+        anyhow!("cannot enter {what}: {error}")
     }
 }
 

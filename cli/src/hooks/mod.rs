@@ -5,6 +5,7 @@
 //! The kernel tells it itself (nfnetlink's hook dump), for what nftables, iptables,
 //! eBPF and other modules have registered.
 
+mod culprits;
 mod netlink;
 
 use std::fmt;
@@ -17,6 +18,9 @@ use serde::Serialize;
 
 use crate::names::{devices_here, enter};
 
+#[allow(unused_imports, reason = "for those who name the culprit of a drop")]
+pub(crate) use culprits::Culprits;
+
 /// Why the hooks are not known.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -27,11 +31,18 @@ pub(crate) enum Error {
     #[error("to see what is on the hooks takes CAP_NET_ADMIN there: run as root")]
     Permission,
     /// We may not go there.
-    #[error("cannot enter the namespace: {0}")]
+    #[error("cannot enter the namespace: {0}{hint}", hint = hint(.0))]
     Enter(io::Error),
     /// The kernel refused.
     #[error("cannot read what is on the hooks: {0}")]
     Io(#[from] io::Error),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run as root",
+        _ => "",
+    }
 }
 
 /// Where packets meet it.

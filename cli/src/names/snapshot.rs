@@ -150,19 +150,30 @@ impl Building<'_> {
     /// Namespaces that are mounted somewhere.
     fn mounts(&mut self) {
         let text = fs::read_to_string(self.proc.join("self/mountinfo")).unwrap_or_default();
-        let mut paths: Vec<PathBuf> = mounts::mounted(&text)
+        let mut paths: Vec<(PathBuf, Option<u32>)> = mounts::mounted(&text)
             .into_iter()
-            .map(|(_, path)| path)
+            .map(|(inode, path)| (path, Some(inode)))
             .collect();
         for file in mounts::netns_files(&self.sources.root) {
-            if !paths.contains(&file) {
-                paths.push(file);
+            if !paths.iter().any(|(path, _)| *path == file) {
+                paths.push((file, None));
             }
         }
-        for path in paths {
-            // A file that is no namespace (any more) is of no interest.
-            let Ok(identity) = (self.sources.identify)(&path) else {
-                continue;
+        for (path, mounted) in paths {
+            let identity = match (self.sources.identify)(&path) {
+                Ok(identity) => identity,
+                // Not everybody may open it, but everybody may see what is mounted.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let Some(inode) = mounted else {
+                        continue;
+                    };
+                    Identity {
+                        cookie: None,
+                        inode,
+                    }
+                }
+                // A file that is no namespace (any more) is of no interest.
+                Err(_) => continue,
             };
             let shown = match path.strip_prefix(&self.sources.root) {
                 Ok(below) => Path::new("/").join(below),

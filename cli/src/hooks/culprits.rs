@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who dropped a packet: the rules on the hook where it died.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use nftrace_core::hook::{Family, Hook};
+use nftrace_journeys::NamespaceId;
+
+use super::{dump, suspects, Entry};
+use crate::names::Names;
+
+/// What is on the hooks of namespaces that live, each asked for once.
+///
+/// It is what is there now: of a packet that died long ago, it tells who sits
+/// there today.
+#[derive(Debug, Default)]
+pub(crate) struct Culprits {
+    known: RefCell<BTreeMap<u32, Vec<Entry>>>,
+}
+
+#[allow(dead_code, reason = "for those who name the culprit of a drop")]
+impl Culprits {
+    /// Who may have dropped a packet at a hook, as in `chain ip filter FORWARD`, the
+    /// first to meet it in front; none where nobody there decides, or nobody can tell.
+    pub(crate) fn who(
+        &self,
+        names: &Names,
+        namespace: &NamespaceId,
+        (family, hook): (Family, Hook),
+        location: Option<&str>,
+    ) -> Vec<String> {
+        let found = names.lookup(namespace.cookie(), namespace.inode());
+        let Some(living) = found.filter(|found| !found.gone) else {
+            return Vec::new();
+        };
+        let mut known = self.known.borrow_mut();
+        let entries = known.entry(living.inode).or_insert_with(|| {
+            let path = living.path();
+            path.and_then(|path| dump(&path).ok()).unwrap_or_default()
+        });
+        let suspects = suspects(entries, family, hook, location);
+        suspects.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Owner, Place};
+    use super::*;
+    use crate::names::Namespace;
+
+    fn names(gone: bool) -> Names {
+        Names {
+            boot: String::new(),
+            namespaces: vec![Namespace {
+                cookie: Some(20),
+                inode: 5,
+                names: Vec::new(),
+                processes: Vec::new(),
+                mounts: Vec::new(),
+                gone,
+            }],
+            stopped: Vec::new(),
+            unseen: Vec::new(),
+        }
+    }
+
+    fn culprits() -> Culprits {
+        let culprits = Culprits::default();
+        let chain = Entry {
+            place: Place::Hook {
+                family: Family::Ipv4,
+                hook: Hook::Forward,
+            },
+            priority: 0,
+            function: "nft_do_chain_ipv4".to_owned(),
+            module: Some("nf_tables".to_owned()),
+            owner: Owner::Chain {
+                family: "ip",
+                table: "filter".to_owned(),
+                name: "FORWARD".to_owned(),
+            },
+        };
+        culprits.known.borrow_mut().insert(5, vec![chain]);
+        culprits
+    }
+
+    const ID: NamespaceId = NamespaceId::Cookie {
+        cookie: 20,
+        inode: 5,
+    };
+
+    #[test]
+    fn the_chain_on_the_hook_where_a_packet_died_is_named() {
+        let who = |hook| culprits().who(&names(false), &ID, (Family::Ipv4, hook), None);
+        assert_eq!(who(Hook::Forward), ["chain ip filter FORWARD"]);
+        assert_eq!(who(Hook::LocalIn), [""; 0]);
+    }
+
+    #[test]
+    fn nobody_is_blamed_for_what_happened_in_a_namespace_that_is_gone() {
+        let hook = (Family::Ipv4, Hook::Forward);
+        assert_eq!(culprits().who(&names(true), &ID, hook, None), [""; 0]);
+    }
+}
