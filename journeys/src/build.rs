@@ -269,7 +269,9 @@ impl Builder {
             let Some(open) = self.open.get(&number) else {
                 continue;
             };
-            let Some((tie, likeness)) = open.fits_otherwise(record, self.order, &self.flows) else {
+            let Some((tie, likeness)) =
+                open.fits_otherwise(record, self.order, &self.flows, &self.stream)
+            else {
                 continue;
             };
             let age = match (open.last().time, record.time) {

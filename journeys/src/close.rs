@@ -58,6 +58,8 @@ pub(crate) struct Stream {
     pub(crate) exits: bool,
     /// Ways out of a namespace behind which packets to an address were seen again.
     ways: HashSet<(NamespaceId, Option<String>, IpAddr)>,
+    /// From which namespace to which one packets keep their identity.
+    kept: HashSet<(NamespaceId, NamespaceId)>,
 }
 
 impl Stream {
@@ -95,11 +97,20 @@ impl Stream {
 
     /// A packet left a namespace and was seen in another one.
     pub(crate) fn crossed(&mut self, last: &Observation, next: &Observation) {
+        if last.namespace != next.namespace && last.skb.is_some() && last.skb == next.skb {
+            self.kept.insert((last.namespace, next.namespace));
+        }
         let out = last.hook == Some(Hook::PostRouting) && last.namespace != next.namespace;
         if let (true, Some(packet)) = (out && !last.is_bridge(), last.packet) {
             let way = (last.namespace, last.output.clone(), packet.dst);
             self.ways.insert(way);
         }
+    }
+
+    /// Whether a packet that goes from one namespace to another is known to keep its identity
+    /// there, as it does within one.
+    pub(crate) fn keeps_identity(&self, from: &NamespaceId, to: &NamespaceId) -> bool {
+        from == to || self.kept.contains(&(*from, *to))
     }
 
     /// The losses before, inside and behind a journey, and whether there are some behind.
@@ -170,6 +181,9 @@ impl Stream {
         };
         if let Some(record) = open.records.iter().rposition(|r| r.kind == Kind::Drop) {
             // A record behind it is of a copy that lives on.
+            if record == index && taken(&open.records[record]) {
+                return (End::Delivered, None);
+            }
             if record == index {
                 return (End::Dropped, Some(drop(record, DropBy::Kernel)));
             }
@@ -197,10 +211,13 @@ impl Stream {
 
     /// Whether others that left so were seen again, and this one should have been.
     fn leads_on(&self, last: &Observation) -> bool {
-        last.packet.is_some_and(|packet| {
-            self.ways
-                .contains(&(last.namespace, last.output.clone(), packet.dst))
-        })
+        let comes_back = last.output.as_deref() == Some("lo");
+        let packet = last.packet;
+        comes_back
+            || packet.is_some_and(|packet| {
+                self.ways
+                    .contains(&(last.namespace, last.output.clone(), packet.dst))
+            })
     }
 
     /// The journey, but for its connection and its translations.
@@ -267,4 +284,14 @@ impl Stream {
             about: None,
         }
     }
+}
+
+/// Whether the kernel freed a packet as dropped that a socket had taken: a RST that did its
+/// work, or what nobody read until the socket was closed.
+fn taken(record: &Observation) -> bool {
+    record.hook == Some(Hook::LocalIn)
+        && record
+            .dropped
+            .as_ref()
+            .is_some_and(|dropped| matches!(&*dropped.name, "NOT_SPECIFIED" | "QUEUE_PURGE"))
 }

@@ -123,26 +123,26 @@ fn bridged(last: &Observation, next: &Observation) -> Option<Step> {
     use Hook::{Forward, LocalIn, LocalOut, PostRouting, PreRouting};
 
     let (from, to) = (last.hook?, next.hook?);
-    let fits = if last.namespace != next.namespace {
-        matches!(
-            (from, to),
-            (PostRouting, PreRouting) | (LocalOut, PreRouting)
-        )
-    } else {
-        match (last.is_bridge(), next.is_bridge()) {
-            // On within one bridge, or from one to the next.
-            (true, true) => rank(to) > rank(from) || (from, to) == (PostRouting, PreRouting),
-            (true, false) => match from {
-                LocalIn => matches!(to, PreRouting | LocalIn | Forward),
-                PostRouting => matches!(to, PostRouting | PreRouting),
-                _ => to != LocalOut && rank(to) >= rank(from),
-            },
-            (false, _) => match from {
-                LocalIn => false,
-                PostRouting => matches!(to, LocalOut | PreRouting | PostRouting),
-                _ => rank(to) > rank(from),
-            },
-        }
+    let back = (from, to) == (PostRouting, PreRouting);
+    if last.namespace != next.namespace {
+        return (back || (from, to) == (LocalOut, PreRouting)).then_some(Step::On);
+    }
+    if back {
+        // Out of one bridge and into the next.
+        return Some(Step::Loop);
+    }
+    let fits = match (last.is_bridge(), next.is_bridge()) {
+        (true, true) => rank(to) > rank(from),
+        (true, false) => match from {
+            LocalIn => matches!(to, PreRouting | LocalIn | Forward),
+            PostRouting => to == PostRouting,
+            _ => to != LocalOut && rank(to) >= rank(from),
+        },
+        (false, _) => match from {
+            LocalIn => false,
+            PostRouting => matches!(to, LocalOut | PostRouting),
+            _ => rank(to) > rank(from),
+        },
     };
     fits.then_some(Step::On)
 }

@@ -99,6 +99,10 @@ pub struct RecordJson {
     generation: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encapsulated_in: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -279,6 +283,8 @@ impl RecordJson {
             rule: (record.rule != 0).then_some(record.rule),
             generation: (record.generation != 0).then_some(record.generation),
             encapsulated_in: outer.map(Tunnel::name),
+            reason: record.dropped.as_ref().map(|d| d.name.clone()),
+            location: record.dropped.as_ref().map(|d| d.location.clone()),
         }
     }
 }

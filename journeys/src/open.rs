@@ -5,6 +5,7 @@
 use nftrace_core::hook::Hook;
 use nftrace_core::record::Kind;
 
+use crate::close::Stream;
 use crate::fit::{change, is_reused, likeness, same_content, step, Change, Likeness, Step};
 use crate::flows::Flows;
 use crate::model::{By, Certainty, Encapsulation, Tunnel};
@@ -15,8 +16,8 @@ use crate::observation::Observation;
 const HOP: u64 = 1_000_000_000;
 /// The same for packets of which only flow and length are known, from a ring.
 const SHORT_HOP: u64 = 5_000_000;
-/// The same for a packet that is being put into another one.
-const TUNNEL_HOP: u64 = 1_000_000;
+/// The same for a packet that is being put into another one, or taken out.
+const TUNNEL_HOP: u64 = 100_000_000;
 /// How long the kernel waits for a datagram's fragments.
 const FRAGMENTS: u64 = 30_000_000_000;
 /// The same in records, where there are no times.
@@ -259,8 +260,13 @@ impl Open {
             let longer = outer.len.saturating_sub(inner.len);
             !(inner.known.len && outer.known.len) || OVERHEAD.contains(&longer)
         };
+        // Most packets over UDP carry no other: there must be no time for another one.
+        let most = match step {
+            Step::Enter(tunnel) | Step::Leave(tunnel) if tunnel.is_certain() => TUNNEL_HOP,
+            _ => SHORT_HOP,
+        };
         match step {
-            Step::Enter(_) => fits(last, next) && is_near(last, next, TUNNEL_HOP),
+            Step::Enter(_) => fits(last, next) && is_near(last, next, most),
             Step::Leave(_) => match self.inner() {
                 Some(inner) => {
                     same_content(inner, next)
@@ -269,7 +275,7 @@ impl Open {
                             .zip(next.tuple())
                             .is_some_and(|(a, b)| change(a, b) != Change::Both)
                 }
-                None => fits(next, last) && is_near(last, next, TUNNEL_HOP),
+                None => fits(next, last) && is_near(last, next, most),
             },
             _ => false,
         }
@@ -281,8 +287,9 @@ impl Open {
         next: &Observation,
         order: u64,
         flows: &Flows,
+        stream: &Stream,
     ) -> Option<(Tie, Likeness)> {
-        let (index, last) = self.last_at_hook()?;
+        let (_, last) = self.last_at_hook()?;
         if self.last().kind == Kind::Drop || next.kind == Kind::Drop {
             return None;
         }
@@ -314,8 +321,13 @@ impl Open {
             }
             Step::Skip | Step::Loop => return None,
         };
-        debug_assert!(index < self.records.len());
         let likeness = likeness(like, next)?;
+        let told_apart = last.skb.is_some()
+            && next.skb.is_some()
+            && stream.keeps_identity(&last.namespace, &next.namespace);
+        if likeness == Likeness::Flow && told_apart {
+            return None;
+        }
         let (from, to) = (like.tuple()?, next.tuple()?);
         let changed = change(from, to);
         let by = match (likeness, changed) {
