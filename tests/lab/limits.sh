@@ -12,6 +12,8 @@
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 # shellcheck source=tests/lab/probe.sh
 . "${BASH_SOURCE[0]%/*}/probe.sh"
+# shellcheck source=tests/lab/pktgen.sh
+. "${BASH_SOURCE[0]%/*}/pktgen.sh"
 
 send() {
 	say "$2 datagrams in $1"
@@ -27,25 +29,6 @@ leave_results() {
 	for ns in "$@"; do
 		printf '%s %s %s\n' "$ns" "$(stat --dereference --format=%i "/run/netns/$ns")" "$(dropped "$ns")"
 	done >"$OUT/passed.txt"
-}
-
-# generate ROLE DEVICE COUNT   pktgen: from every CPU so many packets, as if DEVICE received them
-generate() {
-	run modprobe pktgen
-	# shellcheck disable=SC2016 # The inner shell expands them.
-	in_ns "$1" bash -euc '
-		cd /proc/net/pktgen
-		mac=$(cat "/sys/class/net/$0/address")
-		for thread in kpktgend_*; do
-			cpu=${thread#kpktgend_}
-			echo "add_device $0@$cpu" >"$thread"
-			for setting in "count $1" "pkt_size 60" "xmit_mode netif_receive" "dst_mac $mac" "src_min 10.0.0.1" \
-				"src_max 10.0.0.1" "dst 10.0.0.2" "udp_dst_min 8080" "udp_dst_max 8080"; do
-				echo "$setting" >"$0@$cpu"
-			done
-		done
-		echo start >pgctrl
-		cat "$0"@*' "$2" "$3"
 }
 
 case $1 in

@@ -9,7 +9,8 @@
 #   bridge   bridge=1
 #
 # Each has a folder out/SCENARIO-VARIANT[-OPTION...]: roles.txt, flow.txt, kernel.log
-# from load to unload, script.log, and code, its exit code. What fails does not keep
+# from load to unload, trace.nft and journeys.json (with the command only), script.log, and
+# code, its exit code. What fails does not keep
 # the next from running.
 
 # shellcheck source=tests/lab/lib.sh
@@ -28,17 +29,39 @@ trace() {
 	load_module "${parameters[@]}"
 }
 
-# one SCRIPT VARIANT OPTIONS FIRST   the traffic of a variant, with all of its surroundings
+# traffic SCRIPT VARIANT FOLDER   what comes of it is recorded where the command is there
+traffic() {
+	local script=$1 variant=$2 folder=$3 ports
+	if [[ ! -x $NFTRACE ]]; then
+		bash "$script" traffic "$variant"
+		return
+	fi
+	ports=$(sed -n 's/^# ports: //p' "$script")
+	ports="port ${ports// / or port }"
+	[[ $variant != *icmp* ]] || ports+=" or icmp"
+	run "$NFTRACE" trace set --log -- "$ports"
+	run "$NFTRACE" record --force /tmp/trace.nft -- bash "$script" traffic "$variant"
+	"$NFTRACE" path --json /tmp/trace.nft >/tmp/journeys.json
+	cp /tmp/trace.nft /tmp/journeys.json "$folder/"
+}
+
+# one SCRIPT VARIANT OPTIONS FOLDER FIRST   a variant with all that belongs to it
 one() {
-	local script=$1 variant=$2 options=$3 first=$4
+	local script=$1 variant=$2 options=$3 folder=$4 first=$5
 	[[ " $options " != *" before "* ]] || trace "$script" "$options"
-	[[ -z $first ]] || LAB_STATE=$STATE bash "$script" up "$variant"
+	[[ -z $first ]] || bash "$script" up "$variant"
 	rm -f "$STATE/flow.txt"
 	[[ " $options " == *" before "* ]] || trace "$script" "$options"
-	LAB_STATE=$STATE bash "$script" traffic "$variant"
+	traffic "$script" "$variant" "$folder"
 	settle
 	unload_module
 }
+
+# The host's folder is slow.
+NFTRACE=/tmp/nftrace
+[[ ! -e /mnt/vmtest/nftrace ]] || install --mode=755 /mnt/vmtest/nftrace "$NFTRACE"
+local_module
+export LAB_STATE=$STATE
 
 for item in "$@"; do
 	IFS=: read -r scenario variants options <<<"$item"
@@ -55,7 +78,7 @@ for item in "$@"; do
 		set +e
 		(
 			set -e
-			one "$LAB/$scenario.sh" "$variant" "$options" "$first"
+			one "$LAB/$scenario.sh" "$variant" "$options" "$folder" "$first"
 		) >/tmp/script.log 2>&1
 		code=$?
 		set -e
@@ -67,6 +90,6 @@ for item in "$@"; do
 		say "$scenario $variant $options: exit code $code after $(((${EPOCHREALTIME/./} - start) / 1000)) ms"
 		first=
 	done
-	LAB_STATE=$STATE bash "$LAB/$scenario.sh" down >>"$folder/script.log" 2>&1 || true
+	bash "$LAB/$scenario.sh" down >>"$folder/script.log" 2>&1 || true
 	[[ $scenario == s16 ]] || conntrack --flush 2>/dev/null || true
 done

@@ -18,7 +18,7 @@ fn demo() -> Result<(), Box<dyn std::error::Error>> {
         .run()
         .map_err(|failure| failure.to_string())?;
     let run = Run::of(&report, "s1-ipv4")?;
-    let taken = run.check()?;
+    let taken = run.check_log()?;
 
     eprintln!(
         "

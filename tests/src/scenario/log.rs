@@ -8,7 +8,7 @@ use nftrace_core::hook::{Family, Hook};
 use nftrace_core::packet::Transport;
 use nftrace_core::record::{v1, Record};
 
-use super::ways::{Letters, Way};
+use super::ways::{device, Letters, Way};
 use super::{judge, mismatch, Mismatch, Packet, Taken};
 
 /// The records of a run.
@@ -189,9 +189,9 @@ fn step(record: &Record, roles: &HashMap<u32, String>, letters: &mut Letters) ->
             ""
         },
         record.hook().map_or("-", Hook::name),
-        record.dev,
-        record.input(),
-        record.output(),
+        device(Some(&record.dev.to_string())),
+        device(Some(&record.input().to_string())),
+        device(Some(&record.output().to_string())),
         packet.src,
         packet.dst,
     )

@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+pub mod journeys;
 mod log;
 mod run;
 pub mod ways;
@@ -74,7 +75,8 @@ fn judge(taken: &[Taken]) -> Result<(), Mismatch> {
             Kind::Once if packets.len() != 1 => {
                 return mismatch(format!("{name}: {} packets", packets.len()));
             }
-            Kind::Tcp | Kind::Syn | Kind::Once => {}
+            Kind::Some if packets.is_empty() => return mismatch(format!("{name}: no packet")),
+            Kind::Tcp | Kind::Syn | Kind::Once | Kind::Some => {}
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::ways::{self, Way};
-use super::{mismatch, Mismatch, Taken, Trace};
+use super::{journeys, mismatch, Mismatch, Taken, Trace};
 use crate::vm::{message, Failure, Report, Vm};
 
 /// A machine that runs scenarios one after the other when the first one is asked for.
@@ -59,6 +59,7 @@ impl Boot {
         let report = self.report.get_or_init(|| {
             Vm::new(self.name)
                 .script("tests/lab/scenarios.sh", self.items)
+                .with_command()
                 .timeout(Duration::from_secs(self.seconds))
                 .size(2, self.memory)
                 .run()
@@ -114,12 +115,21 @@ impl Run {
         ways::parse(&text, &self.section)
     }
 
+    /// The journeys that the command made of its recording, each held against the ways.
+    ///
+    /// # Errors
+    ///
+    /// When a packet took another way, or came to another end.
+    pub fn check(&self) -> Result<Vec<Taken>, Mismatch> {
+        journeys::packets(&self.file("journeys.json")?, &self.ways()?)
+    }
+
     /// The packets of its kernel log, each held against the ways.
     ///
     /// # Errors
     ///
     /// When a packet took another way, or the module printed what is not in the log.
-    pub fn check(&self) -> Result<Vec<Taken>, Mismatch> {
+    pub fn check_log(&self) -> Result<Vec<Taken>, Mismatch> {
         let log = self.file("kernel.log")?;
         let messages = || log.lines().map(message);
         let trace = Trace::new(messages(), &self.file("roles.txt")?)?;

@@ -13,7 +13,7 @@
 //!
 //! A section for each run, in it the ways, in each way a line for each record:
 //! `role [bridge] HOOK dev in out source > destination`. Ports of clients are letters,
-//! [`Letters`] says which. Behind the record where it happened stands a line
+//! [`Letters`] says which; `classid=` follows where the sender's socket has one. Behind the record where it happened stands a line
 //! `- dnat|snat what it was > what it became`; the last line says how a journey ended.
 
 use std::collections::HashMap;
@@ -29,6 +29,8 @@ pub enum Kind {
     Syn,
     /// One packet.
     Once,
+    /// One packet or more.
+    Some,
 }
 
 /// A way, and which packets must take it.
@@ -43,10 +45,11 @@ pub struct Way {
 }
 
 impl Way {
-    /// Its records alone.
+    /// Its records alone, as the kernel log has them: without the classid.
     pub fn records(&self) -> impl Iterator<Item = &str> {
         let records = |line: &&str| !line.starts_with("- ") && !line.starts_with("= ");
-        self.lines.iter().map(String::as_str).filter(records)
+        let lines = self.lines.iter().map(String::as_str).filter(records);
+        lines.map(|line| line.split(" classid=").next().unwrap_or(line))
     }
 }
 
@@ -80,7 +83,12 @@ pub fn parse(text: &str, section: &str) -> Result<Vec<Way>, Mismatch> {
                 Some((name, "tcp")) => (name, Kind::Tcp),
                 Some((name, "syn")) => (name, Kind::Syn),
                 Some((name, "once")) => (name, Kind::Once),
-                _ => return mismatch(format!("{section}: neither tcp nor syn nor once: {line}")),
+                Some((name, "some")) => (name, Kind::Some),
+                _ => {
+                    return mismatch(format!(
+                        "{section}: neither tcp nor syn, once or some: {line}"
+                    ))
+                }
             };
             ways.push(Way {
                 name: name.to_owned(),
@@ -113,7 +121,8 @@ impl Letters {
         (self.letter(src), self.letter(dst))
     }
 
-    fn letter(&mut self, port: u16) -> String {
+    /// A port as it is to be compared.
+    pub(super) fn letter(&mut self, port: u16) -> String {
         if port < FIRST_OF_CLIENTS {
             return port.to_string();
         }
@@ -122,5 +131,18 @@ impl Letters {
             .entry(port)
             .or_insert_with(|| char::from_u32('P' as u32 + next).unwrap_or('?'))
             .to_string()
+    }
+}
+
+/// Docker's names of devices are random: `veth*`, and only those.
+pub(super) fn device(name: Option<&str>) -> &str {
+    match name {
+        None => "-",
+        Some(name) => match name.strip_prefix("veth") {
+            Some(rest) if rest.len() == 7 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                "veth*"
+            }
+            _ => name,
+        },
     }
 }

@@ -12,6 +12,7 @@ use rustix::fs::{flock, FlockOperation};
 
 use super::accel::QEMU;
 use super::Vm;
+use crate::command::binary;
 
 /// Where the guest sees the folder: vmtest mounts it there.
 pub(super) const GUEST: &str = "/mnt/vmtest";
@@ -111,6 +112,9 @@ impl Folder {
                     )
                 })?;
             }
+        }
+        if vm.command {
+            fs::copy(binary()?, self.path.join("nftrace"))?;
         }
         let mut exports = String::new();
         for (name, value) in &env {

@@ -21,7 +21,8 @@
 //!
 //! The environment settles how machines run: `NFTRACE_ACCEL=kvm|tcg` overrides
 //! the probe, `NFTRACE_VMS=N` how many run at once, `NFTRACE_MODULE=FILE` names
-//! the module, and `NFTRACE_NO_MODULE=1` runs the lab without one.
+//! the module, `NFTRACE_COMMAND=FILE` the command, and `NFTRACE_NO_MODULE=1` runs the
+//! lab without a module.
 
 mod accel;
 mod failure;
@@ -50,6 +51,7 @@ pub struct Vm {
     cpus: u8,
     memory: String,
     module: bool,
+    command: bool,
 }
 
 /// What a test that ran to its end leaves behind.
@@ -84,6 +86,7 @@ impl Vm {
             cpus: 2,
             memory: "1G".to_owned(),
             module: true,
+            command: false,
         }
     }
 
@@ -136,6 +139,13 @@ impl Vm {
     #[must_use]
     pub fn without_module(mut self) -> Self {
         self.module = false;
+        self
+    }
+
+    /// For a script that runs the command, which it finds as `/mnt/vmtest/nftrace`.
+    #[must_use]
+    pub fn with_command(mut self) -> Self {
+        self.command = true;
         self
     }
 
