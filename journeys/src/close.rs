@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
 use nftrace_core::hook::Hook;
+use nftrace_core::packet::Protocol;
 use nftrace_core::record::{Kind, Verdict};
 
 use crate::model::{DropBy, DropInfo, End, Gap, Join, Journey, Leg};
@@ -287,11 +288,17 @@ impl Stream {
 }
 
 /// Whether the kernel freed a packet as dropped that a socket had taken: a RST that did its
-/// work, or what nobody read until the socket was closed.
+/// work, what nobody read until the socket was closed, or an answer to a ping of which raw
+/// sockets had a copy.
 fn taken(record: &Observation) -> bool {
+    let Some(dropped) = &record.dropped else {
+        return false;
+    };
+    let icmp = matches!(record.protocol(), Some(Protocol::ICMP | Protocol::ICMPV6));
     record.hook == Some(Hook::LocalIn)
-        && record
-            .dropped
-            .as_ref()
-            .is_some_and(|dropped| matches!(&*dropped.name, "NOT_SPECIFIED" | "QUEUE_PURGE"))
+        && match &*dropped.name {
+            "NOT_SPECIFIED" | "QUEUE_PURGE" => true,
+            "NO_SOCKET" => icmp,
+            _ => false,
+        }
 }

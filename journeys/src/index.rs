@@ -10,7 +10,7 @@ use crate::observation::{Endpoint, NamespaceId, Observation};
 use crate::open::Open;
 
 /// The most journeys that are looked at for one record whose identity is new.
-const MOST_CANDIDATES: usize = 64;
+const MOST_CANDIDATES: usize = 32;
 /// How many journeys that are over may stay in the index.
 const MOST_OVER: usize = 4096;
 
