@@ -15,6 +15,11 @@ use super::words;
 /// Only the page's own script runs, and nothing is fetched, whatever a name holds.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-nftrace'; base-uri 'none'; form-action 'none'";
 
+/// So many connections are drawn, as a browser can take.
+const MOST_GROUPS: usize = 500;
+/// So many packets that went the same way are listed.
+const MOST_PACKETS: usize = 200;
+
 /// What the page says of a packet on demand.
 #[derive(Serialize)]
 struct Packet<'a> {
@@ -55,6 +60,14 @@ pub(crate) fn page(groups: &[Group], source: &str, lost: u64) -> String {
         summary.join(" · "),
         source = escape(&words::clean(source)),
     );
+    let drawn = groups.get(..MOST_GROUPS).unwrap_or(groups);
+    if drawn.len() < groups.len() {
+        let _ = write!(
+            out,
+            "<p>The first {MOST_GROUPS} of {} connections are drawn; choose others with --connection, --port, --ns or --dropped.</p>",
+            groups.len()
+        );
+    }
     if lost > 0 {
         let lost = words::count(lost, "record");
         let _ = write!(out, "<p class=\"lost-summary\">{lost} lost: ways may have holes, and ends may be missing</p>");
@@ -63,7 +76,7 @@ pub(crate) fn page(groups: &[Group], source: &str, lost: u64) -> String {
         "<div class=\"tools\"><input type=\"search\" id=\"search\" placeholder=\"namespace, address, device, hook, reason\" aria-label=\"search\">\
          <label><input type=\"checkbox\" id=\"dropped\">only with drops</label></div></header>\n<main>\n",
     );
-    for group in groups {
+    for group in drawn {
         section(&mut out, group);
     }
     let hidden = if groups.is_empty() { "" } else { " hidden" };
@@ -74,7 +87,7 @@ pub(crate) fn page(groups: &[Group], source: &str, lost: u64) -> String {
     let _ = writeln!(
         out,
         "<script type=\"application/json\" id=\"packets\">{}</script>",
-        records(groups)
+        records(drawn)
     );
     let _ = write!(
         out,
@@ -90,7 +103,7 @@ fn records(groups: &[Group]) -> String {
     let views = groups
         .iter()
         .flat_map(|group| &group.routes)
-        .flat_map(Route::views);
+        .flat_map(listed);
     let packets: std::collections::BTreeMap<usize, Packet<'_>> = views
         .map(|view| {
             let steps = view.steps().map(|step| Stop {
@@ -109,6 +122,11 @@ fn records(groups: &[Group]) -> String {
     serde_json::to_string(&packets)
         .unwrap_or_default()
         .replace('<', "\\u003c")
+}
+
+/// The packets of a way that the page has.
+fn listed(route: &Route) -> impl Iterator<Item = &View> {
+    route.views().take(MOST_PACKETS)
 }
 
 fn since(since: Option<u64>) -> String {
@@ -173,13 +191,18 @@ fn search_text(group: &Group) -> String {
 fn table(out: &mut String, group: &Group) {
     let mut rows: Vec<(&Route, &View)> = Vec::new();
     for route in &group.routes {
-        rows.extend(route.views().map(|view| (route, view)));
+        rows.extend(listed(route).map(|view| (route, view)));
     }
     rows.sort_by_key(|(_, view)| view.number);
+    let all = words::count(group.packets() as u64, "packet");
+    let summary = if rows.len() < group.packets() {
+        format!("{all}, of each way the first {MOST_PACKETS}")
+    } else {
+        all
+    };
     let _ = write!(
         out,
-        "<details><summary>{}</summary><table><thead><tr><th>journey</th><th></th><th>packet</th><th>from</th><th>to</th><th>time</th><th>took</th><th>end</th></tr></thead><tbody>",
-        words::count(rows.len() as u64, "packet")
+        "<details><summary>{summary}</summary><table><thead><tr><th>journey</th><th></th><th>packet</th><th>from</th><th>to</th><th>time</th><th>took</th><th>end</th></tr></thead><tbody>"
     );
     for (route, view) in rows {
         // Of several that went the same way, one is shown.

@@ -119,10 +119,12 @@ pub(crate) fn groups(
 }
 
 fn heading(view: &View, number: Option<usize>, connections: &[Connection]) -> String {
-    match connections
-        .iter()
-        .find(|connection| Some(connection.number) == number)
-    {
+    // They are in the order of their numbers.
+    let at = number.and_then(|number| {
+        let found = connections.binary_search_by_key(&number, |connection| connection.number);
+        found.ok()
+    });
+    match at.and_then(|at| connections.get(at)) {
         Some(connection) => format!(
             "{} {} → {}",
             words::protocol(connection.protocol),

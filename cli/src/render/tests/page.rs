@@ -202,3 +202,27 @@ fn the_browser_tells_of_a_page_that_complains_and_of_one_that_asks_the_network()
         visit.requests
     );
 }
+
+#[test]
+fn of_very_much_a_page_has_the_first_and_says_so() {
+    let packet = |number: usize, port: usize| {
+        let lines = DROPPED.lines().filter(|line| line.contains("skb=aa00aa01"));
+        let changed = lines.map(|line| {
+            line.replace("skb=aa00aa01", &format!("skb={number:08x}"))
+                .replace(":40000", &format!(":{port}"))
+        });
+        changed.collect::<Vec<_>>().join("\n") + "\n"
+    };
+    let connections: String = (1..=501)
+        .map(|number| packet(number, 1000 + number))
+        .collect();
+    let page = page_of(&trace(&connections), &(), "many");
+    assert!(page.contains("501 journeys · 501 connections"));
+    assert!(page.contains("The first 500 of 501 connections are drawn"));
+    assert_eq!(page.matches("<section").count(), 500);
+
+    let packets: String = (1..=201).map(|number| packet(number, 40000)).collect();
+    let page = page_of(&trace(&packets), &(), "many");
+    assert!(page.contains("201 packets, of each way the first 200"));
+    assert_eq!(page.matches("<tr tabindex").count(), 200);
+}
