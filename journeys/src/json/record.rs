@@ -123,7 +123,7 @@ impl RecordJson {
     pub(super) fn new(record: &Observation, outer: Option<Tunnel>, names: &dyn Names) -> Self {
         let (known, packet) = (record.known, record.packet);
         let tcp = record.tcp();
-        let ours = record.source != Source::Classic;
+        let ours = record.source != Source::Classic && record.kind != Kind::Drop;
         Self {
             hook: record.hook.map(Hook::name),
             at: at(record.kind),

@@ -10,9 +10,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use nftrace_core::abi::Frame;
 use nftrace_core::hook::{Family, Hook};
+use nftrace_core::lives::Death;
 use nftrace_core::packet::{Fragment, Icmp, Packet, Ports, Protocol, Quoted, Tcp, Transport};
 use nftrace_core::record::{
-    Classic, Conntrack, ConntrackState, Device, Kind, Record, Site, Verdict, V1,
+    Classic, Conntrack, ConntrackState, Device, DropSite, Kind, Record, Site, Verdict, V1,
 };
 use nftrace_journeys::{Input, Journey, Names, NamespaceId, Trace};
 
@@ -104,6 +105,31 @@ impl Vector {
             Hook::LocalOut => "-",
             Hook::PostRouting => output,
         };
+        let skb = u64::from_str_radix(key("skb")?, 16).ok()?;
+        let len = key("len").map_or(60, |len| len.parse().unwrap());
+        let cpu = u16::try_from(number("cpu")).ok()?;
+        if marks.contains(&"drop") {
+            let text = |name| key(name).unwrap_or_default().as_bytes();
+            let site = DropSite {
+                time,
+                death: Death {
+                    cookie: u64::from(index) + 1,
+                    inode: INIT_INODE + index,
+                    skb,
+                    signature: 0,
+                    hook: site_hook,
+                    family,
+                },
+                len,
+                cpu,
+                reason: 1,
+                name: text("reason"),
+                location: text("location"),
+                logged: true,
+            };
+            let record = Record::of_drop(&site, Some(&packet));
+            return Some(Item::Record(Box::new(record)));
+        }
         let mut record = Record::new(
             &Site {
                 kind: if marks.contains(&"exit") {
@@ -119,13 +145,14 @@ impl Vector {
                 dev: device(key("dev").unwrap_or(dev)),
                 input: device(input),
                 output: device(output),
-                skb: u64::from_str_radix(key("skb")?, 16).ok()?,
-                len: key("len").map_or(60, |len| len.parse().unwrap()),
+                skb,
+                len,
                 mark: number("mark"),
                 gso_segs: u16::try_from(number("gso")).ok()?,
-                cpu: u16::try_from(number("cpu")).ok()?,
+                cpu,
                 conntrack: key("ct").map(|text| conntrack(text).unwrap()),
                 socket: None,
+                logged: true,
             },
             &packet,
         );
@@ -133,10 +160,6 @@ impl Vector {
             record.set_verdict(Verdict::from_name(verdict)?);
         }
         record.rule = number("rule");
-        if marks.contains(&"drop") {
-            let text = |name| key(name).unwrap_or_default().as_bytes();
-            record.set_dropped(1, text("reason"), text("location"));
-        }
         Some(Item::Record(Box::new(record)))
     }
 
