@@ -17,7 +17,7 @@
 # shellcheck source=tests/lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 
-NFTRACE=/mnt/vmtest/nftrace
+NFTRACE=/tmp/nftrace
 ID=4f1c9d0e8b7a6f5e4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6
 CGROUPS=/tmp/cgroup
 
@@ -63,6 +63,8 @@ stop_container() { # all that is in its control group
 
 as_user() { setpriv --reuid=1000 --regid=1000 --clear-groups "$@"; }
 
+# The folder of the test is slow to read, and this is read often.
+run cp /mnt/vmtest/nftrace "$NFTRACE"
 setup_ns blue
 in_ns blue nft -f - <<'NFT'
 table ip filter {
