@@ -106,8 +106,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             mermaid,
             html,
         } => {
-            let forms = [(*json, "--json"), (*mermaid, "--mermaid"), (*html, "--html")];
-            let options: Vec<&str> = forms.iter().filter(|(set, _)| *set).map(|(_, option)| *option).collect();
+            let forms = [
+                (*json, "--json"),
+                (*mermaid, "--mermaid"),
+                (*html, "--html"),
+            ];
+            let options: Vec<&str> = forms
+                .iter()
+                .filter(|(set, _)| *set)
+                .map(|(_, option)| *option)
+                .collect();
             match choose(which) {
                 Ok(chosen) => drive(&chosen, which.quiet, &options, &args.device),
                 Err(code) => Ok(code),
@@ -118,7 +126,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 fn unknown(name: &str) -> ExitCode {
     let names: Vec<&str> = Scenario::all().map(Scenario::name).collect();
-    eprintln!("nftrace: there is no scenario '{name}'; there are {}: see 'nftrace lab list'", names.join(", "));
+    eprintln!(
+        "nftrace: there is no scenario '{name}'; there are {}: see 'nftrace lab list'",
+        names.join(", ")
+    );
     ExitCode::from(2)
 }
 
@@ -129,7 +140,10 @@ fn choose(which: &Which) -> Result<Chosen, ExitCode> {
         Some(wanted) if variants.contains(&wanted.as_str()) => wanted.clone(),
         Some(wanted) => {
             let name = scenario.name();
-            eprintln!("nftrace: {name} has no variant '{wanted}'; it has {}", variants.join(", "));
+            eprintln!(
+                "nftrace: {name} has no variant '{wanted}'; it has {}",
+                variants.join(", ")
+            );
             return Err(ExitCode::from(2));
         }
         None => variants.first().copied().unwrap_or_default().to_owned(),
@@ -183,8 +197,14 @@ fn print_listed(listed: &Listed, title: bool) {
         println!("{:<4} {}", listed.name, listed.about);
     }
     let of = |kind: &str, state: &[State]| {
-        let needs = listed.needs.iter().filter(|need| need.kind == kind && state.contains(&need.state));
-        needs.map(|need| need.name.as_str()).collect::<Vec<_>>().join(" ")
+        let needs = listed
+            .needs
+            .iter()
+            .filter(|need| need.kind == kind && state.contains(&need.state));
+        needs
+            .map(|need| need.name.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     let there = [State::There, State::Loadable, State::Unknown];
     let line = |what: &str, text: String| {
@@ -193,14 +213,29 @@ fn print_listed(listed: &Listed, title: bool) {
         }
     };
     line("variants", listed.variants.join(" "));
-    for (kind, what) in [("program", "programs"), ("module", "modules"), ("user", "user")] {
+    for (kind, what) in [
+        ("program", "programs"),
+        ("module", "modules"),
+        ("user", "user"),
+    ] {
         line(what, of(kind, &there));
     }
     let missing = ["program", "module", "user"].map(|kind| {
         let names = of(kind, &[State::Missing]);
-        if names.is_empty() { names } else { format!("{kind} {names}") }
+        if names.is_empty() {
+            names
+        } else {
+            format!("{kind} {names}")
+        }
     });
-    line("missing", missing.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", "));
+    line(
+        "missing",
+        missing
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(", "),
+    );
     if let Some(pid) = listed.up {
         line("up", format!("as process {pid}"));
     }
@@ -239,7 +274,10 @@ fn load_br_netfilter() -> anyhow::Result<()> {
     if settings.exists() {
         return Ok(());
     }
-    let status = Command::new("modprobe").arg("br_netfilter").status().context("modprobe")?;
+    let status = Command::new("modprobe")
+        .arg("br_netfilter")
+        .status()
+        .context("modprobe")?;
     ensure!(status.success(), "br_netfilter cannot be loaded");
     for name in ["arptables", "ip6tables", "iptables"] {
         let file = settings.join(format!("bridge-nf-call-{name}"));
@@ -252,7 +290,10 @@ fn up(chosen: &Chosen, quiet: bool) -> anyhow::Result<ExitCode> {
     let scenario = chosen.scenario;
     let name = scenario.name();
     if let Some(up) = state::of(scenario) {
-        eprintln!("nftrace: {name} is up already, as {}: nftrace lab down {name}", up.variant);
+        eprintln!(
+            "nftrace: {name} is up already, as {}: nftrace lab down {name}",
+            up.variant
+        );
         return Ok(ExitCode::FAILURE);
     }
     let process = bring_up(chosen, quiet, true)?.process;
@@ -268,7 +309,10 @@ fn up(chosen: &Chosen, quiet: bool) -> anyhow::Result<ExitCode> {
         return Err(error);
     }
     let pid = process.pid;
-    println!("{name} ({}) is up in the namespaces of process {pid}.", chosen.variant);
+    println!(
+        "{name} ({}) is up in the namespaces of process {pid}.",
+        chosen.variant
+    );
     println!("  traffic:   nftrace lab run {name}");
     println!("  look:      nsenter --target {pid} --mount --net --pid ip netns exec ROLE COMMAND");
     println!("  take down: nftrace lab down {name}");
@@ -291,7 +335,12 @@ fn down(scenario: Scenario) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn drive(chosen: &Chosen, quiet: bool, options: &[&str], device: &DeviceArgs) -> anyhow::Result<ExitCode> {
+fn drive(
+    chosen: &Chosen,
+    quiet: bool,
+    options: &[&str],
+    device: &DeviceArgs,
+) -> anyhow::Result<ExitCode> {
     let scenario = chosen.scenario;
     let existing = state::of(scenario);
     let (process, variant, sandbox) = match existing {
@@ -304,7 +353,9 @@ fn drive(chosen: &Chosen, quiet: bool, options: &[&str], device: &DeviceArgs) ->
     let result = if Path::new("/sys/module/nftrace").exists() {
         watched::run(device, process, scenario, &variant, options)
     } else {
-        eprintln!("nftrace: the module is not loaded, so there will be no journeys: insmod nftrace.ko");
+        eprintln!(
+            "nftrace: the module is not loaded, so there will be no journeys: insmod nftrace.ko"
+        );
         process.step(scenario, "traffic", &variant, quiet)
     };
     if sandbox.is_some() {

@@ -38,7 +38,7 @@ await_file() {
 
 case $1 in
 read)
-	load_module
+	load_module log_rate=1
 	run "$NFTRACE" trace set --port 8080
 	keep checks "$PROBE" checks
 	cp "$NFTRACE" /tmp/nftrace
@@ -55,7 +55,7 @@ flood)
 	link host veth0 ctr eth0
 	address ctr eth0 10.0.0.2/24
 	count_and_drop ctr
-	load_module
+	load_module log_rate=1
 	run "$NFTRACE" trace set --port 8080 --proto udp
 	"$NFTRACE" watch --json --ready-file /tmp/watching >/dev/null &
 	victim=$!
@@ -71,7 +71,7 @@ flood)
 	wait "$probe"
 	;;
 command)
-	load_module
+	load_module log_rate=1
 	keep nothing "$NFTRACE" trace show
 	keep set "$NFTRACE" trace set --proto udp --host 127.0.0.0/8 -- 'udp port 8080'
 	keep show "$NFTRACE" trace show

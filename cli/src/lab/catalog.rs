@@ -38,7 +38,9 @@ pub(super) struct Scenario {
 impl Scenario {
     /// All, in their order.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let scenarios = SCRIPTS.iter().filter(|(_, script)| heading(script).is_some());
+        let scenarios = SCRIPTS
+            .iter()
+            .filter(|(_, script)| heading(script).is_some());
         scenarios.map(|&(id, script)| Self { id, script })
     }
 
@@ -90,18 +92,26 @@ impl Scenario {
     }
 
     fn words(self, key: &str) -> Vec<&'static str> {
-        self.value(key).unwrap_or_default().split_whitespace().collect()
+        self.value(key)
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect()
     }
 
     fn value(self, key: &str) -> Option<&'static str> {
-        comment(self.script).find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim)
+        comment(self.script)
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
+            .map(str::trim)
     }
 }
 
 /// The comment at the top.
 fn comment(script: &'static str) -> impl Iterator<Item = &'static str> {
     let lines = script.lines().take_while(|line| line.starts_with('#'));
-    lines.map(|line| line.strip_prefix("# ").unwrap_or_else(|| line.trim_start_matches('#')))
+    lines.map(|line| {
+        line.strip_prefix("# ")
+            .unwrap_or_else(|| line.trim_start_matches('#'))
+    })
 }
 
 /// `S1: what it is`; a script that scenarios share has none.
@@ -122,14 +132,19 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../lab");
         for entry in std::fs::read_dir(folder).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            let Some(id) = name.strip_suffix(".sh") else { continue };
+            let Some(id) = name.strip_suffix(".sh") else {
+                continue;
+            };
             let embedded = id == "sandbox" || SCRIPTS.iter().any(|(script, _)| *script == id);
             assert!(embedded, "{name} is not embedded");
         }
         for scenario in Scenario::all() {
             let id = scenario.id;
             assert_eq!(scenario.name().to_lowercase(), id);
-            assert!(!scenario.about().is_empty() && scenario.about().len() < 80, "{id}");
+            assert!(
+                !scenario.about().is_empty() && scenario.about().len() < 80,
+                "{id}"
+            );
             assert!(scenario.description().contains("+--"), "{id} has a drawing");
             assert!(!scenario.variants().is_empty(), "{id}");
             assert!(!scenario.ports().is_empty(), "{id}");

@@ -41,8 +41,15 @@ pub(super) fn of(scenario: Scenario, kernel: &Kernel) -> Vec<Need> {
         state,
     };
     let programs = SANDBOX_PROGRAMS.iter().copied().chain(scenario.programs());
-    let mut needs: Vec<Need> = programs.map(|name| need("program", name, program(name))).collect();
-    needs.extend(scenario.modules().into_iter().map(|name| need("module", name, kernel.module(name))));
+    let mut needs: Vec<Need> = programs
+        .map(|name| need("program", name, program(name)))
+        .collect();
+    needs.extend(
+        scenario
+            .modules()
+            .into_iter()
+            .map(|name| need("module", name, kernel.module(name))),
+    );
     if scenario.root().is_some() {
         let state = match rustix::process::geteuid().is_root() {
             true => State::There,
@@ -59,7 +66,9 @@ const SANDBOX_PROGRAMS: [&str; 4] = ["bash", "unshare", "nsenter", "tac"];
 fn program(name: &str) -> State {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
-    let there = folders.map(|folder| folder.join(name)).any(|file| file.is_file());
+    let there = folders
+        .map(|folder| folder.join(name))
+        .any(|file| file.is_file());
     match there && (name != "busybox" || has_httpd()) {
         true => State::There,
         false => State::Missing,
@@ -69,7 +78,11 @@ fn program(name: &str) -> State {
 /// Some builds of busybox have no web server.
 fn has_httpd() -> bool {
     let output = Command::new("busybox").arg("--list").output();
-    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).lines().any(|applet| applet == "httpd"))
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .any(|applet| applet == "httpd")
+    })
 }
 
 /// The modules of the running kernel.
@@ -86,12 +99,17 @@ impl Kernel {
         let folder = Path::new("/lib/modules").join(&*uname.release().to_string_lossy());
         let list = |name| fs::read_to_string(folder.join(name));
         Self {
-            lists: list("modules.dep").ok().map(|dep| [dep, list("modules.builtin").unwrap_or_default()]),
+            lists: list("modules.dep")
+                .ok()
+                .map(|dep| [dep, list("modules.builtin").unwrap_or_default()]),
         }
     }
 
     fn module(&self, name: &str) -> State {
-        if Path::new("/sys/module").join(name.replace('-', "_")).exists() {
+        if Path::new("/sys/module")
+            .join(name.replace('-', "_"))
+            .exists()
+        {
             return State::There;
         }
         let Some([loadable, builtin]) = &self.lists else {
@@ -111,7 +129,8 @@ fn listed(list: &str, name: &str) -> bool {
     list.lines().any(|line| {
         let path = line.split(':').next().unwrap_or_default();
         let file = path.rsplit('/').next().unwrap_or_default();
-        file.split_once(".ko").is_some_and(|(stem, _)| stem.replace('-', "_") == name)
+        file.split_once(".ko")
+            .is_some_and(|(stem, _)| stem.replace('-', "_") == name)
     })
 }
 
@@ -123,7 +142,10 @@ mod tests {
     fn a_module_is_loadable_built_in_missing_or_unknown() {
         let dep = "kernel/drivers/net/veth.ko.xz: kernel/net/a.ko.xz\nkernel/net/bridge/br-netfilter.ko: x\n";
         let kernel = Kernel {
-            lists: Some([dep.to_owned(), "kernel/net/nftrace_test_builtin.ko\n".to_owned()]),
+            lists: Some([
+                dep.to_owned(),
+                "kernel/net/nftrace_test_builtin.ko\n".to_owned(),
+            ]),
         };
         assert_ne!(kernel.module("veth"), State::Missing);
         assert_ne!(kernel.module("br_netfilter"), State::Missing);
@@ -131,7 +153,10 @@ mod tests {
         assert_eq!(kernel.module("nftrace_test_none"), State::Missing);
         // A module that only others depend on is not there.
         assert_eq!(kernel.module("a"), State::Missing);
-        assert_eq!(Kernel { lists: None }.module("nftrace_test_none"), State::Unknown);
+        assert_eq!(
+            Kernel { lists: None }.module("nftrace_test_none"),
+            State::Unknown
+        );
     }
 
     #[test]

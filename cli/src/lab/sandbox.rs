@@ -38,7 +38,10 @@ pub(super) struct Sandbox {
 impl Process {
     /// The one that has this number now.
     fn of(pid: i32) -> Option<Self> {
-        Some(Self { pid, start: start_of(pid)? })
+        Some(Self {
+            pid,
+            start: start_of(pid)?,
+        })
     }
 
     /// Whether it still runs.
@@ -50,11 +53,17 @@ impl Process {
     pub(super) fn kill(self) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.lives() {
-            ensure!(Instant::now() < deadline, "process {} does not end", self.pid);
+            ensure!(
+                Instant::now() < deadline,
+                "process {} does not end",
+                self.pid
+            );
             let pid = Pid::from_raw(self.pid).context("no process")?;
             match kill_process(pid, Signal::KILL) {
                 Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-                Err(error) => return Err(error).with_context(|| format!("ending process {}", self.pid)),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("ending process {}", self.pid))
+                }
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -68,29 +77,54 @@ impl Process {
         if !is_root() {
             command.args(["--user", "--preserve-credentials"]);
         }
-        command.args(["--mount", "--net", "--pid", "--"]).arg(program);
+        command
+            .args(["--mount", "--net", "--pid", "--"])
+            .arg(program);
         command
     }
 
     /// What bash runs for a step of a scenario.
     pub(super) fn script(self, scenario: Scenario, step: &str, variant: &str) -> [String; 3] {
-        [format!("{SCRIPT_FOLDER}/{}.sh", scenario.id), step.to_owned(), variant.to_owned()]
+        [
+            format!("{SCRIPT_FOLDER}/{}.sh", scenario.id),
+            step.to_owned(),
+            variant.to_owned(),
+        ]
     }
 
     /// Runs a step of a scenario: `up`, `traffic` or `down`; `quiet`: silent unless it fails.
-    pub(super) fn step(self, scenario: Scenario, step: &str, variant: &str, quiet: bool) -> anyhow::Result<()> {
+    pub(super) fn step(
+        self,
+        scenario: Scenario,
+        step: &str,
+        variant: &str,
+        quiet: bool,
+    ) -> anyhow::Result<()> {
         let mut command = self.command("bash");
-        command.args(self.script(scenario, step, variant)).stdin(Stdio::null());
+        command
+            .args(self.script(scenario, step, variant))
+            .stdin(Stdio::null());
         let name = scenario.name();
         let failed = || format!("{name}: '{step} {variant}' failed; its last line above says why");
         if quiet {
-            let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().context("nsenter")?;
+            let output = command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .output()
+                .context("nsenter")?;
             if !output.status.success() {
-                eprint!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+                eprint!(
+                    "{}{}",
+                    String::from_utf8_lossy(&output.stdout),
+                    String::from_utf8_lossy(&output.stderr)
+                );
                 bail!(failed());
             }
         } else {
-            let status = command.stdout(std::io::stderr()).status().context("nsenter")?;
+            let status = command
+                .stdout(std::io::stderr())
+                .status()
+                .context("nsenter")?;
             ensure!(status.success(), failed());
         }
         Ok(())
@@ -104,7 +138,17 @@ impl Sandbox {
         if !is_root() {
             command.args(["--user", "--map-root-user"]);
         }
-        command.args(["--mount", "--net", "--pid", "--fork", "--kill-child=KILL", "bash", "-c", SANDBOX, "lab"]);
+        command.args([
+            "--mount",
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child=KILL",
+            "bash",
+            "-c",
+            SANDBOX,
+            "lab",
+        ]);
         for (name, script) in SCRIPTS {
             command.env(format!("nftrace_lab_{name}"), script);
         }
@@ -115,18 +159,26 @@ impl Sandbox {
         }
         // The terminal's Ctrl-C is for us alone.
         command.process_group(0).stdout(Stdio::piped());
-        let mut child = command.spawn().context("unshare (package util-linux) does not start")?;
+        let mut child = command
+            .spawn()
+            .context("unshare (package util-linux) does not start")?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line)?;
         }
-        let pid = line.strip_prefix("ready ").and_then(|pid| pid.trim().parse().ok());
+        let pid = line
+            .strip_prefix("ready ")
+            .and_then(|pid| pid.trim().parse().ok());
         let Some(process) = pid.and_then(Process::of) else {
             let _ = child.kill();
             let _ = child.wait();
             bail!(
                 "this {} make namespaces: {}",
-                if is_root() { "machine does not let us" } else { "user may not" },
+                if is_root() {
+                    "machine does not let us"
+                } else {
+                    "user may not"
+                },
                 "the message above says why; run it as root, or in the VM: make lab"
             );
         };

@@ -28,7 +28,9 @@ fn file(scenario: Scenario) -> PathBuf {
         _ if is_root() => PathBuf::from("/run"),
         _ => std::env::temp_dir().join(format!("user-{}", rustix::process::geteuid().as_raw())),
     };
-    folder.join("nftrace/lab").join(format!("{}.json", scenario.id))
+    folder
+        .join("nftrace/lab")
+        .join(format!("{}.json", scenario.id))
 }
 
 /// The lab that is up; one whose process ended is none.

@@ -53,7 +53,10 @@ pub(super) fn guard(device: &DeviceArgs) -> anyhow::Result<()> {
     let mut filter = vec![0; usize::try_from(u32::from_le_bytes(len))?];
     stdin.read_exact(&mut filter)?;
     std::io::copy(&mut stdin, &mut std::io::sink())?;
-    device.open()?.set_filter(&filter).context("setting back what was traced before")
+    device
+        .open()?
+        .set_filter(&filter)
+        .context("setting back what was traced before")
 }
 
 fn this_program() -> anyhow::Result<PathBuf> {
@@ -80,9 +83,18 @@ pub(super) fn run(
         .status()
         .context("nsenter")?;
     drop(guard);
-    ensure!(recorded.success(), "the traffic failed, or its recording; the lines above say why");
+    ensure!(
+        recorded.success(),
+        "the traffic failed, or its recording; the lines above say why"
+    );
 
-    let shown = process.command(&program).arg("path").args(options).arg(RECORDING).status().context("nsenter")?;
+    let shown = process
+        .command(&program)
+        .arg("path")
+        .args(options)
+        .arg(RECORDING)
+        .status()
+        .context("nsenter")?;
     ensure!(shown.success(), "nftrace path failed");
     Ok(())
 }
@@ -94,8 +106,15 @@ fn set(process: Process, scenario: Scenario) -> anyhow::Result<()> {
         .args(["-c", "cut -d' ' -f2 /run/nftrace-lab/roles.txt"])
         .output()
         .context("nsenter")?;
-    let namespaces = String::from_utf8_lossy(&namespaces.stdout).split_whitespace().collect::<Vec<_>>().join(",");
-    let ports: Vec<String> = scenario.ports().iter().map(|port| format!("port {port}")).collect();
+    let namespaces = String::from_utf8_lossy(&namespaces.stdout)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(",");
+    let ports: Vec<String> = scenario
+        .ports()
+        .iter()
+        .map(|port| format!("port {port}"))
+        .collect();
     let status = process
         .command(this_program()?)
         .args(["trace", "set", "--ns", &namespaces, "--"])

@@ -128,7 +128,11 @@ fn kind(packet: &Packet) -> &'static str {
 }
 
 fn show(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("    {line}\n")).collect()
+    let mut text = String::new();
+    for line in lines {
+        text += &format!("    {line}\n");
+    }
+    text
 }
 
 fn packet(journey: &Journey, line: &str, letters: &mut Letters) -> Packet {

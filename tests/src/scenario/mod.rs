@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+pub mod boots;
 pub mod journeys;
 mod log;
 mod run;

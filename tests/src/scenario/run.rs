@@ -50,6 +50,21 @@ impl Boot {
         self
     }
 
+    /// The names of its runs.
+    pub fn runs(&self) -> impl Iterator<Item = String> + '_ {
+        self.items.iter().flat_map(|item| {
+            let mut words = item.split(':');
+            let scenario = words.next().unwrap_or_default();
+            let variants = words.next().unwrap_or_default();
+            let options: Vec<&str> = words.collect();
+            variants.split(',').map(move |variant| {
+                let mut name = vec![scenario, variant];
+                name.extend(&options);
+                name.join("-")
+            })
+        })
+    }
+
     /// The run `SCENARIO-VARIANT[-OPTION...]`, which came to a good end.
     ///
     /// # Errors
@@ -93,6 +108,12 @@ impl Run {
                 run.file("script.log").unwrap_or_default()
             )),
         }
+    }
+
+    /// Where it left its files.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// A file that it left.
