@@ -216,11 +216,10 @@ impl Names {
     pub(crate) fn lookup(&self, cookie: Option<u64>, inode: Option<u32>) -> Option<&Namespace> {
         let fits = |namespace: &&Namespace| {
             inode.is_none_or(|inode| namespace.inode == inode)
-                && match (cookie, namespace.cookie) {
-                    (Some(wanted), Some(cookie)) => wanted == cookie,
-                    // Without a right to see cookies, a living inode number must do.
-                    (Some(_), None) => inode.is_some(),
-                    (None, _) => inode.is_some(),
+                && match cookie {
+                    // Who has the inode number now may be another.
+                    Some(_) => namespace.cookie == cookie,
+                    None => inode.is_some(),
                 }
         };
         self.namespaces.iter().find(fits)

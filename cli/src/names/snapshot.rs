@@ -339,8 +339,9 @@ fn named(kind: Kind, name: String) -> Name {
     }
 }
 
-/// Whether the living namespace is the remembered one.
-fn same(living: &Namespace, remembered: &Remembered) -> bool {
+/// Whether the living namespace may be the remembered one. Where its cookie could not
+/// be seen, it may be another that has the inode number now.
+fn maybe_same(living: &Namespace, remembered: &Remembered) -> bool {
     living.inode == remembered.inode
         && living
             .cookie
@@ -350,7 +351,8 @@ fn same(living: &Namespace, remembered: &Remembered) -> bool {
 /// Gives living namespaces the names that they had when more could be seen.
 fn complete(living: &mut [Namespace], remembered: &[Remembered]) {
     for namespace in living {
-        let Some(before) = remembered.iter().find(|before| same(namespace, before)) else {
+        let same = |before: &&Remembered| namespace.cookie == Some(before.cookie);
+        let Some(before) = remembered.iter().find(same) else {
             continue;
         };
         for name in &mut namespace.names {
@@ -374,7 +376,8 @@ fn complete(living: &mut [Namespace], remembered: &[Remembered]) {
 }
 
 fn gone(living: &[Namespace], remembered: Vec<Remembered>) -> Vec<Namespace> {
-    let is_gone = |before: &Remembered| !living.iter().any(|namespace| same(namespace, before));
+    let is_gone =
+        |before: &Remembered| !living.iter().any(|namespace| maybe_same(namespace, before));
     remembered
         .into_iter()
         .filter(is_gone)
