@@ -16,12 +16,19 @@ export KERNEL NFTRACE_CACHE NFTRACE_MIRROR NFTRACE_ACCEL NFTRACE_TOOLCHAIN V
 # Sub-makes run in another root: they have their own idea of how many jobs.
 unexport MAKEFLAGS MAKELEVEL MFLAGS
 
-.DEFAULT_GOAL := module
-.PHONY: module demo test check images fuzz clean distclean help
+.DEFAULT_GOAL := all
+.PHONY: all module command demo lab docs test check images fuzz clean distclean help
+
+all: module command
 
 module:
 	@$(SCRIPTS)/build-module $(KDIR)
 	@echo 'nftrace: nftrace.ko is built' >&2
+
+command:
+	@echo 'nftrace: compiling the command (usually 2 to 4 min, the first time) ...' >&2
+	@$(RUN) $(SCRIPTS)/build-command
+	@echo 'nftrace: the command is ./nftrace' >&2
 
 images: module
 	@$(SCRIPTS)/guest-image >/dev/null
@@ -29,6 +36,13 @@ images: module
 demo: images
 	@echo 'nftrace: demo: compiling the test program (usually 1 min, the first time) ...' >&2
 	@$(RUN) cargo run --quiet --package nftrace-tests --bin demo
+
+lab: images
+	@$(RUN) cargo run --quiet --package nftrace-tests --bin lab -- $(SCENARIO) $(VARIANT)
+
+docs: images
+	@echo 'nftrace: docs: running every scenario in virtual machines (usually 5 to 10 min without KVM) ...' >&2
+	@$(RUN) cargo run --quiet --package nftrace-tests --bin scenario-docs
 
 check: module
 	@$(RUN) $(SCRIPTS)/check "$(STOCK_KDIR)"
@@ -41,7 +55,7 @@ fuzz:
 	@$(RUN) $(CURDIR)/tests/fuzz/run parse $(or $(SECONDS),60)
 
 clean:
-	@rm -rf target tests/fuzz/target
+	@rm -rf target tests/fuzz/target nftrace
 	@git clean -fdXq -- '*.o' '*.ko' '*.mod' '*.mod.c' '*.cmd' '*.rmeta' '*.symvers' '*.order' 'bindings/generated.rs'
 
 distclean: clean
@@ -50,16 +64,19 @@ distclean: clean
 help:
 	@echo 'Main:'
 	@echo '  make demo       watch a request go through a published port into a container and back'
+	@echo '  make lab        a scenario in a virtual machine, and its journeys: SCENARIO=S6 VARIANT=bare'
 	@echo '  make test       all checks and all tests'
 	@echo
 	@echo 'Building:'
-	@echo '  make            nftrace.ko for the stock Debian kernel'
+	@echo '  make            nftrace.ko for the stock Debian kernel, and ./nftrace, the command'
+	@echo '  make module     the module only; make command: the command only'
 	@echo '  make KDIR=DIR   nftrace.ko for a kernel tree that you prepared (Rust metadata included)'
 	@echo '  make images     what the test VMs boot'
 	@echo
 	@echo 'Testing:'
 	@echo '  make check      formatting, clippy, rustdoc, shellcheck, the rules of the project'
 	@echo '  make fuzz       fuzz the packet parser; SECONDS=60'
+	@echo '  make docs       write docs/scenarios/ anew, from real runs'
 	@echo
 	@echo 'Cleaning:'
 	@echo '  make clean      what was built in this tree'
