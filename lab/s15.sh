@@ -30,6 +30,17 @@ if setpriv --reuid=65534 --regid=65534 --clear-groups true 2>/dev/null; then
 	AS_USER=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 fi
 
+# Without udev only root may use the device. Here everybody gets a node of it, on top of
+# the machine's.
+open_tun() {
+	mkdir -p "$LAB_STATE/dev"
+	run mount -t tmpfs -o mode=755 tmpfs "$LAB_STATE/dev"
+	undo umount "$LAB_STATE/dev"
+	run mknod -m 666 "$LAB_STATE/dev/tun" c 10 200
+	run mount --bind "$LAB_STATE/dev/tun" /dev/net/tun
+	undo umount /dev/net/tun
+}
+
 up() {
 	local ctr i
 	setup_ns outside
@@ -37,6 +48,7 @@ up() {
 	address outside eth0 10.10.10.3/24
 	address host ens160 10.10.10.2/24
 	[[ -e /dev/net/tun ]] || run modprobe tun
+	"${AS_USER[@]}" test -w /dev/net/tun || open_tun
 
 	say "a user namespace with a network namespace, of user 65534"
 	"${AS_USER[@]}" unshare --user --map-root-user --net sleep infinity </dev/null >/dev/null 2>&1 &

@@ -28,9 +28,9 @@
 # shellcheck source=lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 
-# Beside any daemon that this machine has.
 DATA=$LAB_STATE/docker
-export DOCKER_HOST=unix://$LAB_STATE/docker.sock
+# Where Docker always has it, and where its names are looked up: /run is the lab's own.
+export DOCKER_HOST=unix:///run/docker.sock
 
 # shellcheck disable=SC2317 # undo calls it.
 end_docker() {
@@ -41,12 +41,14 @@ end_docker() {
 		[[ -e /proc/$1 ]] || break
 		sleep 0.1
 	done
+	rm -f /run/docker.sock
 	umount "$DATA"
 	ip link del docker0
 }
 
 start_docker() {
 	local i daemon
+	[[ ! -S /run/docker.sock ]] || die "a Docker daemon is here already; nftrace lab run S16 keeps out of its way"
 	mountpoint --quiet /sys/fs/cgroup || run mount -t cgroup2 cgroup2 /sys/fs/cgroup
 	mkdir -p "$DATA"
 	run mount -t tmpfs tmpfs "$DATA"

@@ -15,7 +15,9 @@
 . "${BASH_SOURCE[0]%/*}/pktgen.sh"
 
 NFTRACE=/mnt/vmtest/nftrace
-PROBE=/mnt/vmtest/device
+PROBE=/tmp/device
+cp /mnt/vmtest/device "$PROBE"
+chmod 755 "$PROBE"
 
 # keep NAME COMMAND...   its output into out/NAME.txt, errors too, its code into out/codes.txt
 keep() {

@@ -46,7 +46,7 @@ expect() {
 	[[ $got == "$want" ]] || die "exit code $got, not $want: $*"
 }
 
-load_module
+load_module ports=
 case $1 in
 run) "$NFTRACE" lab run --quiet "$2" ${3:+"$3"} | tee "$OUT/journeys.txt" ;;
 clean)

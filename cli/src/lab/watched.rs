@@ -72,7 +72,7 @@ pub(super) fn run(
     options: &[&str],
 ) -> anyhow::Result<()> {
     let guard = Guard::new(&device.open()?.filter()?)?;
-    set(process, scenario)?;
+    set(process, scenario, variant)?;
     let program = this_program()?;
     let recorded = process
         .command(&program)
@@ -99,8 +99,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Has its ports and ICMP traced, in the lab only.
-fn set(process: Process, scenario: Scenario) -> anyhow::Result<()> {
+/// Has its ports traced, in the lab only; ICMP where that is what the variant is about.
+fn set(process: Process, scenario: Scenario, variant: &str) -> anyhow::Result<()> {
     let namespaces = process
         .command("sh")
         .args(["-c", "cut -d' ' -f2 /run/nftrace-lab/roles.txt"])
@@ -110,15 +110,16 @@ fn set(process: Process, scenario: Scenario) -> anyhow::Result<()> {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(",");
-    let ports: Vec<String> = scenario
+    let traced: Vec<String> = scenario
         .ports()
         .iter()
         .map(|port| format!("port {port}"))
+        .chain(variant.contains("icmp").then(|| "icmp".to_owned()))
         .collect();
     let status = process
         .command(this_program()?)
         .args(["trace", "set", "--ns", &namespaces, "--"])
-        .arg(format!("{} or icmp or icmp6", ports.join(" or ")))
+        .arg(traced.join(" or "))
         .stdout(Stdio::null())
         .status()
         .context("nsenter")?;
