@@ -6,8 +6,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use nftrace_journeys::{Names as _, NamespaceId};
+use nftrace_journeys::{Journey, Names as _, NamespaceId};
 
+use crate::hooks::Culprits;
 use crate::names::Names;
 
 /// Looking at a machine takes time in which records are not read.
@@ -38,6 +39,11 @@ impl LiveNames {
             looked: Cell::new(Instant::now()),
             known: RefCell::default(),
         }
+    }
+
+    /// Names who may have dropped the packet of a journey.
+    pub(crate) fn accuse(&self, culprits: &Culprits, journey: &mut Journey) {
+        culprits.accuse(journey, &self.seen.borrow());
     }
 
     /// Whether a namespace is no more.

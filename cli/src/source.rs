@@ -14,7 +14,7 @@ use nftrace_device::{Device, Start, DEFAULT_PATH};
 use nftrace_journeys::{Names, NamespaceId};
 
 pub(crate) use crate::recording::Damage;
-use crate::recording::{Entry, Host, NamespaceName, Reader, Totals, MAGIC};
+use crate::recording::{boot_id, Entry, Host, NamespaceName, Reader, Totals, MAGIC};
 use crate::stop::Stop;
 
 /// The device, for commands that use it.
@@ -264,18 +264,12 @@ fn host(device: &Device) -> Host {
     let before = monotonic();
     let realtime = nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Realtime));
     let now = before.midpoint(monotonic());
-    let line = |path| {
-        std::fs::read_to_string(path)
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
     let uname = rustix::system::uname();
     let info = device.info();
     Host {
         command: env!("CARGO_PKG_VERSION").to_owned(),
         module: device.version().to_owned(),
-        boot_id: line("/proc/sys/kernel/random/boot_id"),
+        boot_id: boot_id(),
         kernel: uname.release().to_string_lossy().into_owned(),
         hostname: uname.nodename().to_string_lossy().into_owned(),
         cpus: info.rings,

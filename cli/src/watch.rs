@@ -12,6 +12,7 @@ use nftrace_device::Start;
 use nftrace_journeys::{Builder, Input, Journey, Loss, Names, Options};
 use serde_json::json;
 
+use crate::hooks::Culprits;
 use crate::live_names::LiveNames;
 use crate::render::{self, Lines, Style, View};
 use crate::source::{monotonic, DeviceArgs, Item, RecordedNames, Source};
@@ -117,6 +118,7 @@ struct Show {
     /// Where journeys are wanted.
     builder: Option<Builder>,
     names: AnyNames,
+    culprits: Culprits,
     shown: u64,
     most: u64,
 }
@@ -140,6 +142,7 @@ impl Show {
             lines: Lines::new(style),
             builder,
             names,
+            culprits: Culprits::default(),
             shown: 0,
             most: args.count.unwrap_or(u64::MAX),
         }
@@ -180,7 +183,7 @@ impl Show {
         }
         if let Some(builder) = self.builder.take() {
             for journey in builder.finish().journeys {
-                self.journey(&journey)?;
+                self.journey(journey)?;
             }
         }
         self.out.flush()?;
@@ -212,16 +215,19 @@ impl Show {
     fn finished(&mut self) -> io::Result<()> {
         let finished = self.builder.as_mut().map(Builder::take_finished);
         for journey in finished.unwrap_or_default() {
-            self.journey(&journey)?;
+            self.journey(journey)?;
         }
         Ok(())
     }
 
-    fn journey(&mut self, journey: &Journey) -> io::Result<()> {
+    fn journey(&mut self, mut journey: Journey) -> io::Result<()> {
         if self.is_enough() {
             return Ok(());
         }
-        let names = self.names.get();
+        if let AnyNames::Live(names) = &self.names {
+            names.accuse(&self.culprits, &mut journey);
+        }
+        let (names, journey) = (self.names.get(), &journey);
         if self.json {
             serde_json::to_writer(&mut self.out, &journey.to_json(names))?;
         } else {

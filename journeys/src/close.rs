@@ -178,6 +178,7 @@ impl Stream {
                 location: dropped.and_then(|dropped| named(&dropped.location)),
                 rule: shown.rule,
                 by,
+                suspects: Vec::new(),
             }
         };
         if let Some(record) = open.records.iter().rposition(|r| r.kind == Kind::Drop) {

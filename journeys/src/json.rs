@@ -80,6 +80,8 @@ struct DropJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<u32>,
     by: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suspects: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -209,6 +211,7 @@ impl DropJson {
             location: drop.location.clone(),
             rule: (drop.rule != 0).then_some(drop.rule),
             by: drop.by.name(),
+            suspects: drop.suspects.clone(),
         }
     }
 }

@@ -232,6 +232,8 @@ pub struct DropInfo {
     pub rule: u32,
     /// How it is known.
     pub by: DropBy,
+    /// Who decides at that hook, and may have done it: whoever knows the machine puts it in.
+    pub suspects: Vec<String>,
 }
 
 /// Records that were lost while the packet was on its way, or just before.

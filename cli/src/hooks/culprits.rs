@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use nftrace_core::hook::{Family, Hook};
-use nftrace_journeys::NamespaceId;
+use nftrace_journeys::{DropBy, Journey, NamespaceId};
 
 use super::{dump, suspects, Entry};
 use crate::names::Names;
@@ -20,11 +20,29 @@ pub(crate) struct Culprits {
     known: RefCell<BTreeMap<u32, Vec<Entry>>>,
 }
 
-#[allow(dead_code, reason = "for those who name the culprit of a drop")]
 impl Culprits {
+    /// Names who may have dropped the packet of a journey, where netfilter did.
+    pub(crate) fn accuse(&self, journey: &mut Journey, names: &Names) {
+        let Some(drop) = &mut journey.drop else {
+            return;
+        };
+        let by_netfilter = match drop.by {
+            DropBy::Kernel => drop
+                .reason
+                .as_deref()
+                .is_some_and(|r| r.contains("NETFILTER")),
+            DropBy::NoExit => true,
+            DropBy::Verdict => false,
+        };
+        if let (true, Some(family), Some(hook)) = (by_netfilter, drop.family, drop.hook) {
+            let place = (family, hook);
+            drop.suspects = self.who(names, &drop.namespace, place, drop.location.as_deref());
+        }
+    }
+
     /// Who may have dropped a packet at a hook, as in `chain ip filter FORWARD`, the
     /// first to meet it in front; none where nobody there decides, or nobody can tell.
-    pub(crate) fn who(
+    fn who(
         &self,
         names: &Names,
         namespace: &NamespaceId,

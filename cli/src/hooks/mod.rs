@@ -18,7 +18,6 @@ use serde::Serialize;
 
 use crate::names::{devices_here, enter};
 
-#[allow(unused_imports, reason = "for those who name the culprit of a drop")]
 pub(crate) use culprits::Culprits;
 
 /// Why the hooks are not known.
@@ -131,7 +130,6 @@ impl Entry {
 
     /// Whether it is what the kernel names as the place of a drop, as in
     /// `nft_do_chain_ipv4+0x9c [nf_tables]`.
-    #[allow(dead_code, reason = "for those who name the culprit of a drop")]
     fn is_at(&self, location: &str) -> bool {
         let (function, module) = match location.split_once(" [") {
             Some((function, module)) => (function, Some(module.trim_end_matches(']'))),
@@ -203,7 +201,6 @@ impl fmt::Display for Entry {
 /// # Errors
 ///
 /// See [`Error`].
-#[allow(dead_code, reason = "for those who name the culprit of a drop")]
 pub(crate) fn dump(path: &Path) -> Result<Vec<Entry>, Error> {
     let file = File::open(path).map_err(Error::Enter)?;
     enter::inside(file, dump_here).map_err(Error::Enter)?
@@ -240,7 +237,6 @@ pub(crate) fn at(
 
 /// Who may have dropped a packet at a hook: what decides there, and of that only
 /// what is at the kernel's `location`, where the kernel says one that fits.
-#[allow(dead_code, reason = "for those who name the culprit of a drop")]
 pub(crate) fn suspects<'a>(
     entries: &'a [Entry],
     family: Family,

@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nftrace_device::Start;
 use nftrace_journeys::{
-    Builder, Connection, Input as Fed, Journey, LogReader, NamespaceId, Options,
+    Builder, Connection, Input as Fed, Journey, LogReader, NamespaceId, Options, Trace,
 };
 
+use crate::hooks::Culprits;
 use crate::names;
 use crate::recording::{Damage, MAGIC};
 use crate::source::{self, DeviceArgs, Item, RecordedNames, Source};
@@ -45,7 +46,7 @@ impl Input {
         let Some(path) = file else {
             let source = Source::live(device.open()?, Start::Oldest)?;
             let names = look.then(names::Names::snapshot);
-            let mut input = Self::of_source(source, "what the ring holds", names)?;
+            let mut input = Self::of_source(source, "what the ring holds", names, true)?;
             input.live = true;
             return Ok(input);
         };
@@ -57,8 +58,15 @@ impl Input {
         let (first, from) = peek(source::open(path)?).with_context(|| label.clone())?;
         if source::is_recording(&first) {
             let source = Source::recording_of(from).with_context(|| label.clone())?;
-            // Its names are those of its time and machine.
-            return Self::of_source(source, &label, None);
+            // Its names are those of its time and machine; where that is this one, who
+            // is on its hooks can be asked.
+            let same = source.host().is_of_this_boot();
+            return Self::of_source(
+                source,
+                &label,
+                (look && same).then(names::Names::snapshot),
+                false,
+            );
         }
         Self::of_log(from, label, look)
     }
@@ -67,12 +75,15 @@ impl Input {
         mut source: Source,
         label: &str,
         names: Option<names::Names>,
+        live: bool,
     ) -> anyhow::Result<Self> {
         // A ring is read up to now, a recording to its end.
-        let live = names.is_some();
         let mut stop = Stop::new(live.then_some(Duration::ZERO))?;
         let mut recorded = RecordedNames::of_host(source.host());
         let mut builder = Builder::new(Options::FILE);
+        if source.host().exits {
+            builder.expect_exits();
+        }
         while let Some(item) = source.next(&mut stop)? {
             match item {
                 Item::Frame(frame) => Fed::from_frame(&frame).for_each(|fed| builder.feed(fed)),
@@ -80,8 +91,15 @@ impl Input {
                 Item::Quiet => {}
             }
         }
+        let culprits = Culprits::default();
+        let mut trace = builder.finish();
+        if let Some(names) = &names {
+            for journey in &mut trace.journeys {
+                culprits.accuse(journey, names);
+            }
+        }
         Ok(Self::new(
-            builder,
+            trace,
             label.to_owned(),
             Box::new(Known { recorded, names }),
             source.damage().cloned(),
@@ -115,7 +133,7 @@ impl Input {
         let names = look.then(names::Names::snapshot);
         let recorded = RecordedNames::default();
         Ok(Self::new(
-            builder,
+            builder.finish(),
             label,
             Box::new(Known { recorded, names }),
             None,
@@ -123,12 +141,11 @@ impl Input {
     }
 
     fn new(
-        builder: Builder,
+        trace: Trace,
         label: String,
         names: Box<dyn nftrace_journeys::Names>,
         damage: Option<Damage>,
     ) -> Self {
-        let trace = builder.finish();
         Self {
             label,
             journeys: trace.journeys,

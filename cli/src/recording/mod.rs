@@ -80,6 +80,20 @@ pub(crate) struct Host {
     pub(crate) filter: String,
 }
 
+impl Host {
+    /// Whether it was made since this machine was started, so that cookies mean the
+    /// same namespaces.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        !self.boot_id.is_empty() && self.boot_id == boot_id()
+    }
+}
+
+/// What tells this boot from all others.
+pub(crate) fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
 /// How a namespace is called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

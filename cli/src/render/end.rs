@@ -113,6 +113,11 @@ impl Ending {
         ending.text = format!("{first} in {}: {}", place.title(), why.join(" "));
         ending.lines.push(first);
         ending.lines.extend(why);
+        if !drop.suspects.is_empty() {
+            let who = format!("on that hook: {}", words::clean(&drop.suspects.join(", ")));
+            ending.text = format!("{}; {who}", ending.text);
+            ending.lines.push(who);
+        }
         ending.advice = reason.and_then(advice);
         ending
     }

@@ -14,7 +14,7 @@ use nftrace_core::record::{Device, Kind, Record, Site};
 use zerocopy::IntoBytes as _;
 
 /// The command with these arguments.
-pub fn nftrace(arguments: &[&str]) -> Output {
+pub(crate) fn nftrace(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nftrace"));
     let command = command
         .env("NFTRACE_DEVICE", "/nonexistent/nftrace")
@@ -22,11 +22,11 @@ pub fn nftrace(arguments: &[&str]) -> Output {
     command.args(arguments).output().unwrap()
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -40,7 +40,7 @@ fn device(name: &str) -> Device {
 }
 
 /// A SYN to a container, at a hook, `micros` after the others began.
-pub fn frame(micros: u64, hook: Hook, cookie: u64, input: &str, output: &str, lost: u64) -> Frame {
+pub(crate) fn frame(micros: u64, hook: Hook, cookie: u64, input: &str, output: &str, lost: u64) -> Frame {
     let site = Site {
         kind: Kind::Entry,
         hook,
@@ -84,7 +84,7 @@ pub fn frame(micros: u64, hook: Hook, cookie: u64, input: &str, output: &str, lo
 }
 
 /// From the host's bridge into the container `web`; 12 records are lost in between.
-pub fn way() -> Vec<Frame> {
+pub(crate) fn way() -> Vec<Frame> {
     vec![
         frame(0, Hook::Forward, 1, "ens160", "br0", 0),
         frame(20, Hook::PostRouting, 1, "ens160", "br0", 0),
@@ -101,7 +101,7 @@ fn block(tag: &[u8; 4], payload: &[u8]) -> Vec<u8> {
 }
 
 /// A recording that ends as it should.
-pub fn recording(frames: &[Frame]) -> Vec<u8> {
+pub(crate) fn recording(frames: &[Frame]) -> Vec<u8> {
     let mut bytes = b"\x89NFT\r\n\x1a\n".to_vec();
     for number in [1, ABI, u32::try_from(FRAME_SIZE).unwrap()] {
         bytes.extend(number.to_le_bytes());
@@ -124,7 +124,7 @@ pub fn recording(frames: &[Frame]) -> Vec<u8> {
 }
 
 /// A folder with that file in it, and the file's path.
-pub fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
+pub(crate) fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
