@@ -120,8 +120,9 @@ fn under_a_flood_every_reader_knows_exactly_what_it_lost() {
     let passed: u64 = text(&report, "passed").trim().parse().unwrap();
     assert!(passed > 0);
     assert_eq!(
-        produced, passed,
-        "one record for each packet that netfilter dropped"
+        produced,
+        2 * passed,
+        "each packet has a record of its hook, and one of its end there"
     );
     for reader in ["fast", "slow", "idle", "mapped"] {
         let account = &flood[reader];

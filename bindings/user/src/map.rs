@@ -5,11 +5,13 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::ptr::NonNull;
 
 use nftrace_core::abi::{Frame, RING_HEADER};
 use nftrace_core::ring::{merge, Cursor, Header, Merged, Slot, View};
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::fs::{Mode, OFlags};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use crate::device::{Device, Start};
 use crate::error::{Error, Result};
@@ -17,17 +19,20 @@ use crate::error::{Error, Result};
 /// The rings of all CPUs, mapped read-only. They live as long as this, also when the
 /// device is closed.
 pub struct Rings {
-    address: NonNull<c_void>,
-    len: usize,
-    rings: usize,
-    ring_size: usize,
+    rings: Vec<Mapping>,
     slots: usize,
 }
 
+/// A ring's memory: unmapped when this is dropped.
+struct Mapping {
+    address: NonNull<c_void>,
+    len: usize,
+}
+
 // SAFETY: the memory is only read, through atomic words, and unmapped when nobody has it any more.
-unsafe impl Send for Rings {}
+unsafe impl Send for Mapping {}
 // SAFETY: as above.
-unsafe impl Sync for Rings {}
+unsafe impl Sync for Mapping {}
 
 impl Rings {
     /// Maps the rings of `device`.
@@ -45,45 +50,75 @@ impl Rings {
             .checked_mul(size_of::<Slot>())
             .and_then(|bytes| bytes.checked_add(RING_HEADER));
         let fits = slots.is_power_of_two() && needed.is_some_and(|needed| needed <= ring_size);
-        let len = rings.checked_mul(ring_size).filter(|len| *len > 0);
-        let (true, true, Some(len)) = (fits, ring_size % RING_HEADER == 0, len) else {
+        if !fits || ring_size % RING_HEADER != 0 {
             return Err(wrong());
+        }
+        let map = |cpu: usize| {
+            let offset = (cpu as u64).checked_mul(info.ring_size).ok_or_else(wrong)?;
+            // SAFETY: the address is the kernel's choice, so no memory of ours is replaced.
+            let address = unsafe {
+                rustix::mm::mmap(
+                    std::ptr::null_mut(),
+                    ring_size,
+                    ProtFlags::READ,
+                    MapFlags::SHARED,
+                    device.as_fd(),
+                    offset,
+                )
+            };
+            let address = address.map_err(Error::kernel("mapping the rings"))?;
+            Ok(Mapping {
+                address: NonNull::new(address).ok_or_else(wrong)?,
+                len: ring_size,
+            })
         };
-        // SAFETY: the address is the kernel's choice, so no memory of ours is replaced.
-        let address = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                device.as_fd(),
-                0,
-            )
-        };
-        let address = address.map_err(Error::kernel("mapping the rings"))?;
         Ok(Self {
-            address: NonNull::new(address).ok_or_else(wrong)?,
-            len,
-            rings,
-            ring_size,
+            rings: (0..rings).map(map).collect::<Result<_>>()?,
             slots,
         })
     }
 
+    /// Whether the kernel lets somebody write to the rings, at once or later. It must
+    /// not; this is for the test of that.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says, when it does not let them be read either.
+    #[doc(hidden)]
+    pub fn are_writable(path: &Path, len: usize) -> Result<bool> {
+        let fd = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| Error::of_open(path, errno))?;
+        let map = |protection| {
+            // SAFETY: the address is the kernel's choice, so no memory of ours is replaced.
+            unsafe {
+                rustix::mm::mmap(
+                    std::ptr::null_mut(),
+                    len,
+                    protection,
+                    MapFlags::SHARED,
+                    &fd,
+                    0,
+                )
+            }
+        };
+        // What is mapped here stays mapped: nobody uses it, and the test ends soon.
+        if map(ProtFlags::READ | ProtFlags::WRITE).is_ok() {
+            return Ok(true);
+        }
+        let address = map(ProtFlags::READ).map_err(Error::kernel("mapping the rings"))?;
+        let writable = MprotectFlags::READ | MprotectFlags::WRITE;
+        // SAFETY: this was mapped above, and nobody has a reference into it.
+        Ok(unsafe { rustix::mm::mprotect(address, len, writable) }.is_ok())
+    }
+
     /// How many rings there are, one for each CPU that there can be.
     pub fn count(&self) -> usize {
-        self.rings
+        self.rings.len()
     }
 
     /// The ring of a CPU.
     pub fn view(&self, cpu: usize) -> Option<View<'_>> {
-        if cpu >= self.rings {
-            return None;
-        }
-        let ring = self
-            .address
-            .as_ptr()
-            .wrapping_byte_add(cpu * self.ring_size);
+        let ring = self.rings.get(cpu)?.address.as_ptr();
         // SAFETY: `map` made sure that each ring begins with a page whose first words are
         // the header, page-aligned, and it is mapped as long as `self`. The kernel writes
         // it with atomic stores only; our loads of 64 bits are plain ones on this
@@ -97,7 +132,7 @@ impl Rings {
     }
 }
 
-impl Drop for Rings {
+impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: this was mapped by `map`, and whatever was lent out of it is given back.
         // An error would mean that it is not mapped, and there is nothing to do.
@@ -107,7 +142,7 @@ impl Drop for Rings {
 
 impl fmt::Debug for Rings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rings, slots, .. } = self;
+        let (rings, slots) = (self.rings.len(), self.slots);
         write!(f, "Rings {{ rings: {rings}, slots: {slots} }}")
     }
 }

@@ -89,7 +89,7 @@ fn checks() -> anyhow::Result<()> {
     let stats = reader.stats()?;
 
     let filter = reader.filter()?;
-    let len = usize::try_from(reader.info().ring_size)? * rings.count();
+    let len = usize::try_from(reader.info().ring_size)?;
     println!(
         "{}",
         json!({
