@@ -147,8 +147,18 @@ fn packet(journey: &Journey, line: &str, letters: &mut Letters) -> Packet {
             lines.push(format!("- {} {from} > {to}", nat.kind));
         }
     }
-    let mut last = format!("= {}", journey.end);
-    if let Some(drop) = &journey.drop {
+    // An acknowledgement that is overtaken by another is thrown away by TCP itself.
+    let flags = journey
+        .records
+        .first()
+        .and_then(|record| record.flags.as_deref());
+    let late = flags == Some("A")
+        && journey.drop.as_ref().is_some_and(|drop| {
+            let reason = drop.reason.as_deref().unwrap_or_default();
+            drop.hook.as_deref() == Some("LOCAL_IN") && reason.starts_with("TCP_")
+        });
+    let mut last = format!("= {}", if late { "delivered" } else { &journey.end });
+    if let Some(drop) = journey.drop.as_ref().filter(|_| !late) {
         for word in [&drop.name, &drop.hook, &drop.reason] {
             last += &format!(" {}", word.as_deref().unwrap_or("-"));
         }
