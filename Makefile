@@ -34,7 +34,7 @@ images: module
 	@$(SCRIPTS)/guest-image >/dev/null
 
 demo: images
-	@echo 'nftrace: demo: compiling the test program (usually 1 min, the first time) ...' >&2
+	@echo 'nftrace: demo: compiling the command and the test program (usually 3 min, the first time) ...' >&2
 	@$(RUN) cargo run --quiet --package nftrace-tests --bin demo
 
 lab: images
