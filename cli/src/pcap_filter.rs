@@ -237,6 +237,13 @@ fn parse_instruction(text: &str) -> Option<Instruction> {
     })
 }
 
+/// Whether an expression tells packets of one connection apart, by what is in them or by
+/// their lengths.
+pub(crate) fn is_about_packets(expression: &str) -> bool {
+    let mut words = expression.split(|c: char| !c.is_ascii_alphanumeric());
+    expression.contains('[') || words.any(|word| matches!(word, "len" | "less" | "greater"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,6 +255,20 @@ mod tests {
             expression[refused.place.clone()].to_owned(),
             refused.message,
         )
+    }
+
+    #[test]
+    fn an_expression_that_looks_into_packets_is_about_these_and_not_their_connection() {
+        for (expression, about_packets) in [
+            ("port 8080 and host 10.0.0.3", false),
+            ("icmp or udp portrange 1-9", false),
+            ("tcp[tcpflags] & tcp-syn != 0", true),
+            ("less 100", true),
+            ("ip and len > 900", true),
+            ("host lenny", false),
+        ] {
+            assert_eq!(is_about_packets(expression), about_packets, "{expression}");
+        }
     }
 
     #[test]

@@ -76,7 +76,8 @@ struct SetArgs {
     /// Everything, where there is no other condition
     #[arg(long)]
     all: bool,
-    /// The matching packets only, not the connections that they belong to
+    /// The matching packets only, not the connections that they belong to; so it is without saying
+    /// where the expression looks into packets, as for tcp[tcpflags], or at their lengths
     #[arg(long)]
     packets: bool,
     /// To the kernel's log, too
@@ -143,7 +144,7 @@ fn run_set(set: &SetArgs, device: &DeviceArgs) -> anyhow::Result<ExitCode> {
     };
     let device = device.open()?;
     let conditions = Conditions {
-        flags: spec::flags(set.packets, set.log),
+        flags: spec::flags(packets_only(set, expression), set.log),
         ports,
         protocols: set.protocols.clone(),
         hosts: set.hosts.clone(),
@@ -177,6 +178,11 @@ fn cookies(namespaces: &[String]) -> anyhow::Result<Vec<u64>> {
     namespaces.iter().map(cookie).collect()
 }
 
+/// Whether it is single packets that are asked for: then their connections are not.
+fn packets_only(set: &SetArgs, expression: &str) -> bool {
+    set.packets || pcap_filter::is_about_packets(expression)
+}
+
 /// The conditions as arguments, from which they can be set again.
 fn text(set: &SetArgs, expression: &str) -> String {
     let mut words = Vec::new();
@@ -199,7 +205,7 @@ fn text(set: &SetArgs, expression: &str) -> String {
         .for_each(|device| add("dev", device.to_string()));
     for (given, option) in [
         (set.all, "--all"),
-        (set.packets, "--packets"),
+        (packets_only(set, expression), "--packets"),
         (set.log, "--log"),
     ] {
         if given {

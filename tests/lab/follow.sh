@@ -30,7 +30,7 @@ load_module
 request published --port 8081
 request inner --port 8080
 request address --host 10.10.10.2
-request syn --packets -- 'tcp[tcpflags] = tcp-syn and dst port 8081'
+request syn -- 'tcp[tcpflags] = tcp-syn and dst port 8081'
 request namespace --ns ctr --port 8080
 request device --dev ens160 --port 8081
 request other --proto udp
