@@ -29,7 +29,8 @@ const LOCKED: u64 = 1;
 
 /// Room for one packet.
 ///
-/// Whoever has set [`LOCKED`] may use the other words; nobody waits for that.
+/// Whoever has set the lowest bit of the address may use the other words; nobody waits
+/// for that.
 #[derive(Default)]
 pub struct Entry {
     /// The buffer's address; 0 for none.

@@ -337,7 +337,11 @@ impl<T: Copy> Items<T> {
     #[inline]
     fn allow(&self, test: impl Fn(&T) -> bool) -> bool {
         // A slice, since `take()` counts with overflow checks.
-        self.len == 0 || self.values.get(..self.len).is_some_and(|v| v.iter().any(test))
+        self.len == 0
+            || self
+                .values
+                .get(..self.len)
+                .is_some_and(|v| v.iter().any(test))
     }
 }
 
@@ -394,7 +398,7 @@ impl<B: AsRef<[u64]> + AsMut<[u64]>> Filter<B> {
     /// Whether the packet meets all conditions but those of the program.
     ///
     /// A later fragment has no ports and meets no condition about them; see
-    /// [`crate::fragments`]. An ICMP error has those of the packet that it quotes,
+    /// [`crate::recent`]. An ICMP error has those of the packet that it quotes,
     /// and a packet of a connection those that the connection began with.
     #[inline]
     pub fn matches(&self, packet: &Packet, around: &Surroundings<'_>) -> bool {

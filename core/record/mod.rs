@@ -2,7 +2,6 @@
 
 //! A record: one packet at one hook.
 
-use ::core::fmt;
 use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 // The kernel has the derives in a crate of their own only.
@@ -14,11 +13,15 @@ use crate::packet::{Fragment, Icmp, Packet, Ports, Protocol, Quoted, Tcp, Transp
 mod classic;
 mod context;
 mod device;
+mod endpoint;
 pub mod v1;
 
 pub use classic::Classic;
 pub use context::{Conntrack, ConntrackState, DropSite, Dropped, Kind, Socket, Text};
 pub use device::Device;
+use endpoint::endpoints;
+#[cfg(not(MODULE))]
+use endpoint::Endpoint;
 pub use v1::V1;
 
 /// 64-bit words of a [`Record`].
@@ -470,37 +473,6 @@ impl Record {
     pub fn from_words(words: [u64; RECORD_WORDS]) -> Self {
         zerocopy::transmute!(words)
     }
-}
-
-/// An address with or without a port: `10.0.0.1:80`, `[2001:db8::1]:80`, `2001:db8::1`.
-#[derive(Clone, Copy, Debug)]
-struct Endpoint {
-    address: IpAddr,
-    port: Option<u16>,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.address, self.port) {
-            (address, None) => write!(f, "{address}"),
-            (IpAddr::V4(address), Some(port)) => write!(f, "{address}:{port}"),
-            (IpAddr::V6(address), Some(port)) => write!(f, "[{address}]:{port}"),
-        }
-    }
-}
-
-/// Both ends of a packet.
-fn endpoints(src: IpAddr, dst: IpAddr, ports: Option<Ports>) -> (Endpoint, Endpoint) {
-    (
-        Endpoint {
-            address: src,
-            port: ports.map(|ports| ports.src),
-        },
-        Endpoint {
-            address: dst,
-            port: ports.map(|ports| ports.dst),
-        },
-    )
 }
 
 #[cfg(test)]

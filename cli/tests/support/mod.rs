@@ -40,7 +40,14 @@ fn device(name: &str) -> Device {
 }
 
 /// A SYN to a container, at a hook, `micros` after the others began.
-pub(crate) fn frame(micros: u64, hook: Hook, cookie: u64, input: &str, output: &str, lost: u64) -> Frame {
+pub(crate) fn frame(
+    micros: u64,
+    hook: Hook,
+    cookie: u64,
+    input: &str,
+    output: &str,
+    lost: u64,
+) -> Frame {
     let site = Site {
         kind: Kind::Entry,
         hook,

@@ -40,9 +40,9 @@ fn head(scenario: &str) -> Result<Head> {
     let mut drawing = false;
     for line in text {
         // What is indented is the drawing.
-        if line.starts_with(' ') && !drawing {
-            out += "```\n";
-        } else if drawing && line.is_empty() {
+        let begins = line.starts_with(' ') && !drawing;
+        let ends = drawing && line.is_empty();
+        if begins || ends {
             out += "```\n";
         }
         drawing = line.starts_with(' ');

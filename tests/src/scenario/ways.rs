@@ -13,7 +13,7 @@
 //!
 //! A section for each run, in it the ways, in each way a line for each record:
 //! `role [bridge] HOOK dev in out source > destination`. Ports of clients are letters,
-//! [`Letters`] says which; `classid=` follows where the sender's socket has one. Behind the record where it happened stands a line
+//! `Letters` says which; `classid=` follows where the sender's socket has one. Behind the record where it happened stands a line
 //! `- dnat|snat what it was > what it became`; the last line says how a journey ended.
 
 use std::collections::HashMap;
