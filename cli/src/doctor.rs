@@ -19,6 +19,7 @@ use self::finding::{arrange, Finding, Severity};
 use self::settings::Settings;
 use crate::hooks::{self, Entry};
 use crate::names::{devices_here, enter, Names, Namespace};
+use crate::output;
 
 /// Says what the system needs, and what else sits on the hooks
 ///
@@ -90,16 +91,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let unseen = names.unseen.iter();
     findings.extend(unseen.map(|note| Finding::new(Severity::Note, "names", note.clone())));
     let findings = arrange(findings);
-    let mut out = io::stdout().lock();
-    let result = if args.json {
+    let mut out = output::standard();
+    if args.json {
         json(&mut out, &findings, &all)
     } else {
         text(&mut out, &findings, &all)
-    };
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-        other => other?,
-    }
+    }?;
     match failure {
         Some(error) if all.iter().all(|seen| seen.hooks.is_none()) => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),

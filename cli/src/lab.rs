@@ -3,6 +3,7 @@
 //! `nftrace lab`
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -10,6 +11,7 @@ use anyhow::{ensure, Context as _};
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::output;
 use crate::source::DeviceArgs;
 
 mod catalog;
@@ -169,6 +171,7 @@ fn list(name: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
         Some((name, None)) => return Ok(unknown(name)),
     };
     let kernel = Kernel::running();
+    let mut out = output::standard();
     for scenario in wanted {
         let needs = needs::of(scenario, &kernel);
         let listed = Listed {
@@ -181,20 +184,20 @@ fn list(name: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
             up: state::of(scenario).map(|up| up.process.pid),
         };
         if json {
-            println!("{}", serde_json::to_string(&listed)?);
+            writeln!(out, "{}", serde_json::to_string(&listed)?)?;
         } else {
             if name.is_some() {
-                println!("{}\n", scenario.description());
+                writeln!(out, "{}\n", scenario.description())?;
             }
-            print_listed(&listed, name.is_none());
+            print_listed(&mut out, &listed, name.is_none())?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_listed(listed: &Listed, title: bool) {
+fn print_listed(out: &mut impl Write, listed: &Listed, title: bool) -> io::Result<()> {
     if title {
-        println!("{:<4} {}", listed.name, listed.about);
+        writeln!(out, "{:<4} {}", listed.name, listed.about)?;
     }
     let of = |kind: &str, state: &[State]| {
         let needs = listed
@@ -207,18 +210,17 @@ fn print_listed(listed: &Listed, title: bool) {
             .join(" ")
     };
     let there = [State::There, State::Loadable, State::Unknown];
-    let line = |what: &str, text: String| {
-        if !text.is_empty() {
-            println!("     {what:<9} {text}");
-        }
+    let mut line = |what: &str, text: String| match &*text {
+        "" => Ok(()),
+        text => writeln!(out, "     {what:<9} {text}"),
     };
-    line("variants", listed.variants.join(" "));
+    line("variants", listed.variants.join(" "))?;
     for (kind, what) in [
         ("program", "programs"),
         ("module", "modules"),
         ("user", "user"),
     ] {
-        line(what, of(kind, &there));
+        line(what, of(kind, &there))?;
     }
     let missing = ["program", "module", "user"].map(|kind| {
         let names = of(kind, &[State::Missing]);
@@ -235,9 +237,10 @@ fn print_listed(listed: &Listed, title: bool) {
             .filter(|text| !text.is_empty())
             .collect::<Vec<_>>()
             .join(", "),
-    );
-    if let Some(pid) = listed.up {
-        line("up", format!("as process {pid}"));
+    )?;
+    match listed.up {
+        Some(pid) => line("up", format!("as process {pid}")),
+        None => Ok(()),
     }
 }
 
@@ -309,13 +312,14 @@ fn up(chosen: &Chosen, quiet: bool) -> anyhow::Result<ExitCode> {
         return Err(error);
     }
     let pid = process.pid;
-    println!(
-        "{name} ({}) is up in the namespaces of process {pid}.",
+    writeln!(
+        output::standard(),
+        "{name} ({}) is up in the namespaces of process {pid}.\n  \
+           traffic:   nftrace lab run {name}\n  \
+           look:      nsenter --target {pid} --mount --net --pid ip netns exec ROLE COMMAND\n  \
+           take down: nftrace lab down {name}",
         chosen.variant
-    );
-    println!("  traffic:   nftrace lab run {name}");
-    println!("  look:      nsenter --target {pid} --mount --net --pid ip netns exec ROLE COMMAND");
-    println!("  take down: nftrace lab down {name}");
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -331,7 +335,7 @@ fn down(scenario: Scenario) -> anyhow::Result<ExitCode> {
     up.process.kill()?;
     state::forget(scenario);
     undone?;
-    println!("{name} is down");
+    writeln!(output::standard(), "{name} is down")?;
     Ok(ExitCode::SUCCESS)
 }
 

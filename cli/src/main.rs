@@ -14,6 +14,7 @@ mod live_names;
 mod names;
 mod netlink;
 mod ns;
+mod output;
 mod path;
 mod pcap_filter;
 mod pcapng;
@@ -62,6 +63,9 @@ fn main() -> ExitCode {
         Command::Lab(args) => lab::run(args),
     };
     result.unwrap_or_else(|error| {
+        if output::is_closed(&error) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("nftrace: {error:#}");
         ExitCode::FAILURE
     })

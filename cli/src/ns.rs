@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::names::{Names, Namespace};
+use crate::output;
 
 /// Lists the network namespaces, with their names
 ///
@@ -40,7 +41,7 @@ struct Shown<'a> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let names = Names::snapshot();
-    let mut out = io::stdout().lock();
+    let mut out = output::standard();
     let result = match &args.namespace {
         Some(spec) => {
             let namespace = names.resolve(spec)?;
@@ -65,11 +66,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             result
         }
     };
-    match result {
-        // Who reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        other => Ok(other.map(|()| ExitCode::SUCCESS)?),
-    }
+    result?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn show<'a>(names: &Names, namespace: &'a Namespace) -> Shown<'a> {

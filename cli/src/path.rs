@@ -3,15 +3,16 @@
 //! `nftrace path`
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use nftrace_journeys::Journey;
 
+use crate::output;
 use crate::render::{self, Style, View};
-use crate::source::DeviceArgs;
+use crate::source::{is_standard, DeviceArgs};
 
 mod filter;
 mod input;
@@ -61,19 +62,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for file in [&args.html, &args.svg].into_iter().flatten() {
-        if is_standard(file) && io::stdout().is_terminal() {
-            anyhow::bail!("a terminal cannot show this: write --html=FILE or --svg=FILE, or redirect the output");
+        if is_standard(file) {
+            output::refuse_terminal("write --html=FILE or --svg=FILE, or redirect the output")?;
         }
     }
     let input = Input::read(args.file.as_deref(), &args.device, !args.no_names)?;
     let journeys = args.filter.choose(&input)?;
-    if let Err(error) = write(args, &input, &journeys) {
-        // Whoever reads it had enough.
-        return match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            Some(io::ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
-            _ => Err(error),
-        };
-    }
+    write(args, &input, &journeys)?;
     if journeys.is_empty() {
         eprintln!("nftrace: {}", input.nothing());
     }
@@ -87,10 +82,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Some(damage) => anyhow::bail!("{}: {damage}", input.label),
         None => Ok(ExitCode::SUCCESS),
     }
-}
-
-fn is_standard(path: &Path) -> bool {
-    path == Path::new("-")
 }
 
 fn write(args: &Args, input: &Input, journeys: &[&Journey]) -> anyhow::Result<()> {
@@ -116,7 +107,7 @@ fn write(args: &Args, input: &Input, journeys: &[&Journey]) -> anyhow::Result<()
         };
         return write_file(file, &render::drawing(group));
     }
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(output::standard());
     if args.json {
         for journey in journeys {
             serde_json::to_writer(&mut out, &journey.to_json(names)).map_err(io::Error::from)?;
@@ -139,7 +130,7 @@ fn write(args: &Args, input: &Input, journeys: &[&Journey]) -> anyhow::Result<()
 
 fn write_file(path: &Path, text: &str) -> anyhow::Result<()> {
     if is_standard(path) {
-        let mut out = io::stdout().lock();
+        let mut out = output::standard();
         out.write_all(text.as_bytes())?;
         out.flush()?;
         return Ok(());

@@ -14,15 +14,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use nftrace_core::abi::Frame;
 use nftrace_core::record::Kind;
-use nftrace_device::Start;
 use nftrace_journeys::{Names, NamespaceId};
 
 use crate::live_names::LiveNames;
 use crate::recording::{Host, NamespaceName};
-use crate::source::{DeviceArgs, Item, RecordedNames, Source};
+use crate::source::{is_standard, DeviceArgs, Item, RecordedNames, Source};
 use crate::stop::{Stop, Time};
 use crate::summary::summary;
-use crate::{pcapng, recording};
+use crate::{output, pcapng, recording};
 
 /// A recording is complete in its file up to so long ago, whatever happens.
 const FLUSH: Duration = Duration::from_millis(500);
@@ -74,14 +73,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (mut source, live) = match &args.from {
         Some(from) => (Source::recording(from)?, None),
         None => {
-            let start = if args.all {
-                Start::Oldest
-            } else {
-                Start::Newest
-            };
-            let device = args.device.open()?;
-            let names = LiveNames::new();
-            (Source::live(device, start)?, Some(names))
+            let (source, names) = Source::live_named(&args.device, args.all)?;
+            (source, Some(names))
         }
     };
     let file = create(args)?;
@@ -107,13 +100,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         sink.finish(&names, source.counts().by_namespace.keys())
     });
-    match result {
-        // Whoever reads it had enough.
-        Err(error) if is_standard(&args.file) && is_broken_pipe(&error) => {
-            return Ok(ExitCode::SUCCESS)
-        }
-        result => result.with_context(|| format!("writing {}", args.file.display()))?,
-    }
+    result.with_context(|| format!("writing {}", args.file.display()))?;
     eprintln!(
         "{}: {}",
         args.file.display(),
@@ -125,26 +112,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(code.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
-fn is_standard(path: &Path) -> bool {
-    path == Path::new("-")
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<io::Error>();
-    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
 /// Makes the file, unless that would destroy something.
 fn create(args: &Args) -> anyhow::Result<Box<dyn Write>> {
-    use io::IsTerminal as _;
     let path = &args.file;
     if is_standard(path) {
-        let out = io::stdout();
-        anyhow::ensure!(
-            !out.is_terminal(),
-            "a terminal cannot show this: give a file, or redirect the output"
-        );
-        return Ok(Box::new(out));
+        output::refuse_terminal("give a file, or redirect the output")?;
+        return Ok(Box::new(output::standard()));
     }
     let identity = |path: &Path| {
         std::fs::metadata(path)

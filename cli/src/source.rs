@@ -13,6 +13,7 @@ use nftrace_core::record::Kind;
 use nftrace_device::{Device, Start, DEFAULT_PATH};
 use nftrace_journeys::{Names, NamespaceId};
 
+use crate::live_names::LiveNames;
 pub(crate) use crate::recording::Damage;
 use crate::recording::{boot_id, Entry, Host, NamespaceName, Reader, Totals, MAGIC};
 use crate::stop::Stop;
@@ -129,6 +130,16 @@ impl Source {
         ))
     }
 
+    /// What the module records from now on, or with `all` also what its rings still have,
+    /// and the names of this machine.
+    pub(crate) fn live_named(device: &DeviceArgs, all: bool) -> anyhow::Result<(Self, LiveNames)> {
+        let device = device.open()?;
+        // Names first: the records that come meanwhile need not wait.
+        let names = LiveNames::new();
+        let start = if all { Start::Oldest } else { Start::Newest };
+        Ok((Self::live(device, start)?, names))
+    }
+
     /// A recording; `-` is standard input.
     pub(crate) fn recording(path: &Path) -> anyhow::Result<Self> {
         Self::recording_of(open(path)?).with_context(|| path.display().to_string())
@@ -204,9 +215,14 @@ pub(crate) fn is_recording(first: &[u8]) -> bool {
     first.starts_with(&MAGIC)
 }
 
+/// Whether this means standard input, or output: `-`.
+pub(crate) fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Opens a file, or standard input for `-`.
 pub(crate) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
-    if path == Path::new("-") {
+    if is_standard(path) {
         return Ok(Box::new(io::stdin().lock()));
     }
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;

@@ -2,6 +2,7 @@
 
 //! `nftrace trace`
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -11,6 +12,7 @@ use nftrace_core::trace::{Header, Spec};
 use zerocopy::IntoBytes as _;
 
 use crate::names::Names;
+use crate::output;
 use crate::pcap_filter;
 use crate::source::DeviceArgs;
 
@@ -103,7 +105,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             args.device
                 .open()?
                 .set_filter(Header::default().as_bytes())?;
-            println!("nothing is traced");
+            writeln!(output::standard(), "nothing is traced")?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -158,7 +160,11 @@ fn run_set(set: &SetArgs, device: &DeviceArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return usage(error),
     };
     device.set_filter(&bytes)?;
-    println!("traced from now on: {}", conditions.text);
+    writeln!(
+        output::standard(),
+        "traced from now on: {}",
+        conditions.text
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -221,11 +227,14 @@ fn text(set: &SetArgs, expression: &str) -> String {
 fn show(device: &DeviceArgs, json: bool) -> anyhow::Result<()> {
     let told = told(&device.open()?.filter()?)?;
     if json {
-        println!("{}", serde_json::to_string(&told)?);
+        writeln!(output::standard(), "{}", serde_json::to_string(&told)?)?;
     } else if told.is_enabled() {
-        println!("{}", told.filter);
+        writeln!(output::standard(), "{}", told.filter)?;
     } else {
-        println!("nothing is traced; 'nftrace trace set' sets what is");
+        writeln!(
+            output::standard(),
+            "nothing is traced; 'nftrace trace set' sets what is"
+        )?;
     }
     Ok(())
 }

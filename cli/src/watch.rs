@@ -2,18 +2,18 @@
 
 //! `nftrace watch`
 
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use nftrace_device::Start;
 use nftrace_journeys::{Builder, Input, Journey, Loss, Names, Options};
 use serde_json::json;
 
 use crate::hooks::Culprits;
 use crate::live_names::LiveNames;
+use crate::output::{self, Output};
 use crate::render::{self, Lines, Style, View};
 use crate::source::{monotonic, DeviceArgs, Item, RecordedNames, Source};
 use crate::stop::{Stop, Time};
@@ -61,37 +61,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             (source, names)
         }
         None => {
-            let start = if args.all {
-                Start::Oldest
-            } else {
-                Start::Newest
-            };
-            let device = args.device.open()?;
-            // Names first: the records that come meanwhile need not wait.
-            let names = LiveNames::new();
-            (Source::live(device, start)?, AnyNames::Live(names))
+            let (source, names) = Source::live_named(&args.device, args.all)?;
+            (source, AnyNames::Live(names))
         }
     };
     if let Some(path) = &args.ready_file {
         std::fs::write(path, "").with_context(|| format!("cannot make {}", path.display()))?;
     }
     let mut show = Show::new(args, names, &source);
-    let result = show.all(&mut source, &mut stop);
-    match result {
-        // Whoever reads it had enough.
-        Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::SUCCESS),
-        result => result?,
-    }
+    show.all(&mut source, &mut stop)?;
     eprintln!("{}", summary(source.counts(), show.names.get()));
     if let Some(damage) = source.damage() {
         anyhow::bail!("{damage}");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<io::Error>();
-    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 enum AnyNames {
@@ -110,7 +93,7 @@ impl AnyNames {
 
 /// Shows what comes, in the form that is wanted.
 struct Show {
-    out: BufWriter<StdoutLock<'static>>,
+    out: BufWriter<Output>,
     flushed: Instant,
     json: bool,
     style: Style,
@@ -135,7 +118,7 @@ impl Show {
         });
         let style = Style::of_stdout();
         Self {
-            out: BufWriter::new(io::stdout().lock()),
+            out: BufWriter::new(output::standard()),
             flushed: Instant::now(),
             json: args.json,
             style,

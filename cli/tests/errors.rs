@@ -3,6 +3,8 @@
 //! What goes wrong is said with what to do about it, and the exit code tells it too.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 mod support;
@@ -96,4 +98,59 @@ fn a_reader_that_has_enough_ends_the_command_quietly() {
         (output.status.code(), stderr(&output).as_str()),
         (Some(0), "")
     );
+}
+
+#[test]
+fn nobody_who_reads_is_no_failure_whatever_is_written() {
+    let (_folder, path) = support::file("way.nft", &support::recording(&support::way()));
+    for arguments in [
+        &["lab", "list"][..],
+        &["lab", "list", "S6"],
+        &["lab", "list", "--json"],
+        &["ns"],
+        &["ns", "--json"],
+        &["watch", &path],
+        &["watch", "--journeys", &path],
+        &["path", &path],
+        &["path", "--json", &path],
+        &["path", "--html", &path],
+        &["record", "--from", &path, "-"],
+        &["record", "--pcapng", "--from", &path, "-"],
+    ] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(ours);
+        let output = Command::new(env!("CARGO_BIN_EXE_nftrace"))
+            .args(arguments)
+            .stdout(OwnedFd::from(theirs))
+            .output()
+            .unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {text}");
+        assert!(!text.contains("pipe"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn an_output_that_takes_no_more_is_named() {
+    let (_folder, path) = support::file("way.nft", &support::recording(&support::way()));
+    for arguments in [
+        &["lab", "list"][..],
+        &["ns"],
+        &["watch", &path],
+        &["path", &path],
+        &["record", "--from", &path, "-"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_nftrace"))
+            .args(arguments)
+            .stdout(std::fs::File::create("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {text}");
+        let line = text.lines().last().unwrap_or_default();
+        assert!(
+            line.contains("standard output: No space left on device"),
+            "{arguments:?}: {text}"
+        );
+    }
 }

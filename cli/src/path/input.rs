@@ -50,7 +50,7 @@ impl Input {
             input.live = true;
             return Ok(input);
         };
-        let label = if path == Path::new("-") {
+        let label = if source::is_standard(path) {
             "standard input".into()
         } else {
             path.display().to_string()
