@@ -97,18 +97,18 @@ impl FromStr for Time {
             .unwrap_or(text.len());
         let (number, unit) = text.split_at(at);
         let unit = match unit {
-            "ms" => 0.001,
-            "" | "s" => 1.0,
-            "m" | "min" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(format!("'{unit}' is no unit of time; use ms, s, m or h")),
+            "ms" => Some(0.001),
+            "" | "s" => Some(1.0),
+            "m" | "min" => Some(60.0),
+            "h" => Some(3600.0),
+            _ => None,
         };
-        number
-            .parse::<f64>()
-            .ok()
-            .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
+        unit.zip(number.parse::<f64>().ok())
+            .and_then(|(unit, number)| Duration::try_from_secs_f64(number * unit).ok())
             .map(Self)
-            .ok_or_else(|| format!("'{text}' is no length of time; write it like 10s, 500ms, 2m"))
+            .ok_or_else(|| {
+                format!("'{text}' is no length of time; write it like 10s, 500ms, 2m, 1h")
+            })
     }
 }
 
@@ -124,8 +124,9 @@ mod tests {
         assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(time("1.5m"), Ok(Duration::from_secs(90)));
         assert_eq!(time("1h"), Ok(Duration::from_secs(3600)));
-        for text in ["", "s", "-1s", "10 parsecs", "10d"] {
-            assert!(time(text).is_err(), "{text}");
+        for text in ["", "s", "-1s", "10 parsecs", "10d", "abc"] {
+            let error = time(text).unwrap_err();
+            assert!(error.contains("like 10s, 500ms"), "{text}: {error}");
         }
     }
 

@@ -4,17 +4,9 @@
 
 use std::process::Command;
 
-use serde_json::Value;
-
 mod support;
 
-use support::{file, nftrace, recording, stderr, stdout, way};
-
-fn json_lines(text: &str) -> Vec<Value> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
+use support::{file, json_lines, nftrace, recording, stderr, stdout, way};
 
 #[test]
 fn a_recording_is_shown_by_name_with_its_gap_and_a_summary() {
@@ -123,10 +115,11 @@ fn what_is_no_recording_and_what_is_not_there_are_told() {
     let (_folder, path) = file("text.log", b"nothing of this kind\n");
     let output = nftrace(&["watch", &path]);
     assert_eq!(output.status.code(), Some(1));
+    let text = stderr(&output);
+    assert!(text.contains("no recording of nftrace"), "{text}");
     assert!(
-        stderr(&output).contains("no recording of nftrace"),
-        "{}",
-        stderr(&output)
+        text.contains("a kernel log is for 'nftrace path'"),
+        "{text}"
     );
     let output = nftrace(&["watch", "/nonexistent/file"]);
     assert_eq!(output.status.code(), Some(1));

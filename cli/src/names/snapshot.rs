@@ -113,10 +113,11 @@ impl Building<'_> {
             } else {
                 "run as root to see all namespaces"
             };
-            self.unseen.push(format!(
-                "the namespaces of {} processes could not be seen: {hint}",
-                scan.hidden
-            ));
+            let of = match scan.hidden {
+                1 => "the namespace of 1 process".to_owned(),
+                many => format!("the namespaces of {many} processes"),
+            };
+            self.unseen.push(format!("{of} could not be seen: {hint}"));
         }
         for (&inode, inhabitants) in &scan.namespaces {
             // The first may have ended since.

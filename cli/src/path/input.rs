@@ -166,7 +166,8 @@ impl Input {
                     .to_owned()
             }
             0 => format!("{}: no record in it", self.label),
-            all => format!("{}: none of {all} journeys fits", self.label),
+            1 => format!("{}: its only journey does not fit", self.label),
+            all => format!("{}: none of its {all} journeys fits", self.label),
         }
     }
 }

@@ -20,7 +20,7 @@ use super::{
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// It has no such header.
-    #[error("this is no recording of nftrace; 'nftrace record FILE' makes one")]
+    #[error("this is no recording of nftrace; 'nftrace record FILE' makes one, and a kernel log is for 'nftrace path'")]
     NotARecording,
     /// It ends inside the header, or that is damaged.
     #[error("the recording is damaged in its header (offset {offset}): nothing in it can be read")]

@@ -4,8 +4,6 @@
 
 use std::fmt::Write as _;
 
-use nftrace_journeys::Certainty;
-
 use super::routes::Group;
 use super::svg::{self, escape};
 use super::view::{Part, View};
@@ -116,11 +114,7 @@ impl Lanes {
                     to,
                     certainty,
                 } => {
-                    let sure = if *certainty == Certainty::Inferred {
-                        11
-                    } else {
-                        0
-                    };
+                    let sure = words::sure(*certainty).len();
                     small((kind.len() + 1 + letters(from)).max(letters(to) + 2 + sure)) + 12
                 }
                 Part::Tunnel { name, .. } => small(name.len() + 7),

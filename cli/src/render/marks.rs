@@ -75,11 +75,7 @@ impl Drawing {
         let (src, dst) = (pen.src.clone(), pen.dst.clone());
         pen.color = self.color(&src, &dst);
         let kind = kind.to_uppercase();
-        let sure = if certainty == Certainty::Inferred {
-            " (inferred)"
-        } else {
-            ""
-        };
+        let sure = words::sure(certainty);
         let width =
             small((kind.len() + 1 + from.chars().count()).max(to.chars().count() + 2 + sure.len()))
                 + 16;

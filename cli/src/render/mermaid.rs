@@ -120,10 +120,7 @@ fn way(out: &mut String, view: &View, id: &dyn Fn(&Place) -> String) {
                 to,
                 certainty,
             } => {
-                let sure = match certainty {
-                    Certainty::Proved => "",
-                    Certainty::Inferred => " (inferred)",
-                };
+                let sure = words::sure(*certainty);
                 addresses = addresses.replacen(from, to, 1);
                 let text = escape(&format!("{kind} {from} → {to}{sure}"));
                 line(out, format_args!("Note right of {at}: {text}"));

@@ -29,10 +29,7 @@ pub(crate) fn block(out: &mut dyn Write, view: &View, style: Style) -> io::Resul
                 to,
                 certainty,
             } => {
-                let sure = match certainty {
-                    Certainty::Proved => "",
-                    Certainty::Inferred => " (inferred)",
-                };
+                let sure = words::sure(*certainty);
                 let nat = format!("{kind}  {from} ⇒ {to}{sure}");
                 writeln!(out, "      {}", style.paint(Role::Nat, nat))?;
             }

@@ -7,7 +7,7 @@ use std::fmt;
 use nftrace_core::hook::Family;
 use nftrace_core::packet::{Icmp, Packet, Protocol, Transport};
 use nftrace_core::record::Kind;
-use nftrace_journeys::{protocol_name, Endpoint, Names, NamespaceId, Observation};
+use nftrace_journeys::{protocol_name, Certainty, Endpoint, Names, NamespaceId, Observation};
 
 /// A namespace as it is shown: `web (4026532300)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -227,6 +227,14 @@ pub(crate) fn clock(nanoseconds: u64) -> String {
         nanoseconds / 1_000_000_000,
         nanoseconds % 1_000_000_000 / 1_000
     )
+}
+
+/// What stands behind what is not proved.
+pub(crate) const fn sure(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Proved => "",
+        Certainty::Inferred => " (inferred)",
+    }
 }
 
 /// `1 packet`, `2 packets`.

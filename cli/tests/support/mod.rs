@@ -13,6 +13,8 @@ use nftrace_core::packet::{Packet, Ports, Protocol, Tcp, Transport};
 use nftrace_core::record::{Device, Kind, Record, Site};
 use zerocopy::IntoBytes as _;
 
+pub(crate) mod path;
+
 /// The command with these arguments.
 pub(crate) fn nftrace(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nftrace"));
@@ -28,6 +30,13 @@ pub(crate) fn stdout(output: &Output) -> String {
 
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// One object a line.
+pub(crate) fn json_lines(text: &str) -> Vec<serde_json::Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn device(name: &str) -> Device {
