@@ -109,6 +109,7 @@ fn end(out: &mut dyn Write, view: &View, style: Style) -> io::Result<()> {
 struct Columns {
     hook: usize,
     devices: usize,
+    since: usize,
 }
 
 impl Columns {
@@ -117,6 +118,7 @@ impl Columns {
             return Self {
                 hook: 0,
                 devices: 0,
+                since: 0,
             };
         }
         let widest = |text: fn(&Step) -> &str| {
@@ -126,6 +128,7 @@ impl Columns {
         Self {
             hook: widest(|step| &step.hook),
             devices: widest(|step| &step.devices),
+            since: "+12.34 ms".len(),
         }
     }
 
@@ -142,7 +145,7 @@ impl Columns {
                 let since = format!("+{}", words::span(since));
                 line.push_str(&format!(
                     "  {}",
-                    style.paint(Role::Faint, format!("{since:>9}"))
+                    style.paint(Role::Faint, format!("{since:>s$}", s = self.since))
                 ));
             }
             None => line.truncate(line.trim_end().len()),

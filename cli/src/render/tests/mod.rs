@@ -7,6 +7,7 @@ use super::*;
 mod browser;
 mod lines;
 mod page;
+mod text;
 
 const PUBLISHED: &str = include_str!("../../../tests/logs/published-port.log");
 const DROPPED: &str = include_str!("../../../tests/logs/dropped.log");
