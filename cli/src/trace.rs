@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use nftrace_core::ports::PortList;
+use nftrace_core::ports::{ParseError, PortList};
 use nftrace_core::trace::{Header, Spec};
 use zerocopy::IntoBytes as _;
 
@@ -90,8 +90,11 @@ struct SetArgs {
     expression: Vec<String>,
 }
 
-/// Ports in the grammar of the module's parameter.
+/// Ports in the grammar of the module's parameter, but at least one.
 fn ports(text: &str) -> Result<String, String> {
+    if text.trim_ascii().is_empty() {
+        return Err(ParseError::NotAPort(text).to_string());
+    }
     PortList::parse(text)
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())

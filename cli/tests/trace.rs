@@ -43,6 +43,9 @@ fn a_filter_that_lacks_something_is_marked_behind_its_end() {
 fn conditions_that_cannot_be_are_refused_with_what_could() {
     assert!(refused(&["--port", "70000"]).contains("ports are numbers from 1 to 65535"));
     assert!(refused(&["--port", "90-80"]).contains("write the lower port first"));
+    // As of a variable that is not set: it must not mean every port.
+    assert!(refused(&["--port", ""]).contains("ports are numbers from 1 to 65535"));
+    assert!(refused(&["--port", " "]).contains("ports are numbers from 1 to 65535"));
     assert!(refused(&["--proto", "tpc"]).contains("tcp, udp"));
     assert!(refused(&["--host", "10.0.0.0/40"]).contains("from 0 to 32"));
     assert!(refused(&["--dev", "a-name-that-is-too-long"]).contains("1 to 15 bytes"));
