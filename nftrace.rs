@@ -14,7 +14,7 @@ use kernel::sync::Arc;
 mod bindings;
 mod module;
 
-use bindings::{chardev, netfilter, param, work};
+use bindings::{chardev, netfilter, param, wakeup, work};
 use module::control::COUNTERS;
 use module::datapath::Datapath;
 use module::device::Shared;
@@ -39,6 +39,7 @@ struct Nftrace {
     _users: Attachment,
     /// then no packet comes any more, on any CPU;
     _hooks: netfilter::Registration,
+    _timer: wakeup::Timer,
     /// then what is in the rings is printed;
     _printer: Arc<work::Worker<Printer>>,
     /// then we say that we are gone.
@@ -82,6 +83,7 @@ impl Nftrace {
         let printer = work::Worker::new(Printer::new(rings.clone())?)?;
         let datapath = Arc::new(Datapath::new(rings, printer.clone())?, GFP_KERNEL)?;
         let bridge = param::bridge();
+        let timer = wakeup::Timer::new();
         let hooks = netfilter::Registration::new(datapath.clone(), bridge, param::exit())?;
         let families = if bridge {
             "ipv4,ipv6,bridge"
@@ -99,18 +101,19 @@ impl Nftrace {
                 netfilter::Registration::namespaces(),
             ),
         );
-        // The first line stands before the first record.
-        printer.start();
         let users = Attachment::new(Users {
             datapath,
             printer: printer.clone(),
         })?;
+        // The first line stands before the first record.
+        printer.start();
         // The last that may fail: files can be opened from here on.
         let device = chardev::Registration::new(shared)?;
         Ok(Self {
             _device: device,
             _users: users,
             _hooks: hooks,
+            _timer: timer,
             _printer: printer,
             _farewell: Farewell,
         })

@@ -58,7 +58,8 @@ impl Program {
     /// Whether the program takes the packet, which starts with its network header.
     #[inline]
     pub(crate) fn takes(&self, packet: &HookedPacket<'_>) -> bool {
-        // SAFETY: By the type invariants of both, the program and the packet are valid.
+        // SAFETY: By the type invariants of both, the program and the packet are valid;
+        // it is run as the kernel's own xt_bpf does, at any hook.
         unsafe { generated::nftrace_bpf_run(self.0.as_ptr(), packet.as_ptr()) != 0 }
     }
 }

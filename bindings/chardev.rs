@@ -120,9 +120,6 @@ impl Drop for Registration {
     fn drop(&mut self) {
         // SAFETY: By the type invariants, it is registered.
         unsafe { generated::nftrace_device_unregister() };
-        // SAFETY: The timer was initialised when the device was registered. Nobody
-        // waits any more, so nobody sets it again.
-        unsafe { generated::nftrace_wake_cancel() };
         Self::release();
     }
 }

@@ -12,6 +12,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/wait.h>
 
 #include "helpers.h"
@@ -48,7 +49,6 @@ static struct hrtimer nftrace_timer;
 
 int nftrace_device_register(void)
 {
-	hrtimer_setup(&nftrace_timer, nftrace_timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	return misc_register(&nftrace_misc);
 }
 
@@ -75,6 +75,9 @@ void nftrace_poll_wait(struct file *file, struct poll_table_struct *table)
 
 int nftrace_wait(bool (*is_ready)(void *data), void *data)
 {
+	/* Where there is something that cannot be read yet, the macro would not look. */
+	if (signal_pending(current))
+		return -ERESTARTSYS;
 	return wait_event_interruptible(nftrace_readers, is_ready(data));
 }
 
@@ -90,6 +93,11 @@ static enum hrtimer_restart nftrace_timer_fired(struct hrtimer *timer)
 {
 	nftrace_wake_now();
 	return HRTIMER_NORESTART;
+}
+
+void nftrace_wake_setup(void)
+{
+	hrtimer_setup(&nftrace_timer, nftrace_timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 }
 
 void nftrace_wake_in_a_millisecond(void)

@@ -159,9 +159,22 @@ void nftrace_symbol(const void *address, char *name, u32 size)
 	char *blank;
 
 	snprintf(name, size, "%ps", address);
+	/* An address that has no name is nobody's business. */
+	if (name[0] == '0')
+		strscpy(name, "-", size);
 	blank = strchr(name, ' ');
 	if (blank)
 		memmove(blank, blank + 1, strlen(blank));
+}
+
+void nftrace_preempt_disable(void)
+{
+	preempt_disable();
+}
+
+void nftrace_preempt_enable(void)
+{
+	preempt_enable();
 }
 
 struct bpf_prog *nftrace_bpf_create(struct sock_filter *instructions, u16 count)
@@ -250,7 +263,8 @@ void nftrace_probes_synchronize(void)
  */
 int nftrace_dev_name(const struct net_device *dev, char *name)
 {
-	memcpy(name, dev->name, IFNAMSIZ);
+	/* What a longer name before it left is not of this one. */
+	strscpy_pad(name, dev->name, IFNAMSIZ);
 	return dev->ifindex;
 }
 

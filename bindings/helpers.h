@@ -96,8 +96,13 @@ bool nftrace_is_nonblocking(const struct file *file);
 void nftrace_poll_wait(struct file *file, struct poll_table_struct *table);
 int nftrace_wait(bool (*is_ready)(void *data), void *data);
 void nftrace_wake(void);
+void nftrace_wake_setup(void);
 void nftrace_wake_in_a_millisecond(void);
 void nftrace_wake_cancel(void);
+
+/* Keeps this task on its CPU, and all others off it. */
+void nftrace_preempt_disable(void);
+void nftrace_preempt_enable(void);
 
 /* The lock under which parameters are set. */
 void nftrace_param_lock(void);

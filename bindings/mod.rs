@@ -46,7 +46,30 @@ mod generated {
     include!(concat!(env!("NFTRACE_OBJ"), "/bindings/generated.rs"));
 }
 
+/// While it lives, no other task runs on this CPU.
+pub(crate) struct PreemptionDisabled(core::marker::PhantomData<*mut ()>);
+
+impl PreemptionDisabled {
+    /// Nothing may sleep from now on.
+    #[inline]
+    pub(crate) fn new() -> Self {
+        // SAFETY: The function has no preconditions; `drop` undoes it, on this CPU,
+        // since the value is not `Send`.
+        unsafe { generated::nftrace_preempt_disable() };
+        Self(core::marker::PhantomData)
+    }
+}
+
+impl Drop for PreemptionDisabled {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: `new` disabled it.
+        unsafe { generated::nftrace_preempt_enable() };
+    }
+}
+
 /// Waits for one RCU grace period: until no hook runs that ran when this was called.
+/// Not to be called inside an RCU read-side critical section, which it would wait for.
 pub(crate) fn synchronize_rcu() {
     // SAFETY: Its callers are in process context: the parameters' setters, and the
     // module's init and exit. (The kernel crate has a wrapper from 7.3 on.)

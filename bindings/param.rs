@@ -43,8 +43,8 @@ pub(crate) trait Param {
     fn get(out: &mut dyn fmt::Write) -> fmt::Result;
 }
 
-/// The parameters' lock, held: what it stands for happens one at a time. (Before the
-/// module's init nobody else is there, and the loader does not take it.)
+/// The parameters' lock, held: what it stands for happens one at a time. The kernel
+/// holds it around every setter, also while the module is loaded.
 pub(crate) struct Locked(PhantomData<*mut ()>);
 
 /// Has `work` work under the parameters' lock. May sleep.
@@ -110,7 +110,7 @@ pub(super) unsafe fn set<P: Param>(value: *const c_char) -> c_int {
         pr_err!("{name}: refused: the value is not UTF-8 text\n");
         return EINVAL.to_errno();
     };
-    // The kernel holds the lock, or else the module is being loaded.
+    // The kernel holds the lock around a setter.
     match P::set(value, &Locked(PhantomData)) {
         Ok(()) => 0,
         Err(reason) => {

@@ -39,7 +39,7 @@ impl<T: Send + Sync> RcuBox<T> {
     }
 
     /// Makes `value` what is read from now on. When this returns, nobody reads
-    /// what was there before. May sleep.
+    /// what was there before. May sleep: not to be called while a `Guard` is held.
     pub(crate) fn replace(&self, value: Option<KBox<T>>) {
         let new = value.map_or(ptr::null_mut(), KBox::into_raw);
         let old = self.0.swap(new, Ordering::AcqRel);

@@ -200,6 +200,14 @@ impl HookedPacket<'_> {
             })
     }
 
+    /// Where the packet's data end, were they in one piece: a number to compare.
+    #[inline]
+    pub(crate) fn end(&self) -> u64 {
+        // SAFETY: By the type invariants, `skb` is valid for reads.
+        let data = unsafe { (*self.skb.as_ptr()).data };
+        (data.addr() as u64).wrapping_add(self.len().into())
+    }
+
     /// The address of the `sk_buff`: no pointer to anything, but the same number
     /// for as long as the packet lives. To be hashed before it is shown.
     pub(crate) fn address(&self) -> u64 {
@@ -253,7 +261,8 @@ impl HookedPacket<'_> {
         let dev = unsafe { generated::nftrace_skb_dev(self.skb.as_ptr()) };
         // SAFETY: At every hook but `LOCAL_OUT`, the receive path, the forwarding
         // path, the bridge or `ip_output()` and its siblings have set `skb->dev`
-        // to null or to a device that RCU keeps.
+        // to a device that RCU keeps; where IPsec goes around them, it still is what
+        // a packet that was made here begins with: null.
         unsafe { device(dev) }
     }
 }

@@ -10,6 +10,31 @@ use core::sync::atomic::{fence, AtomicU32, Ordering};
 
 use super::generated;
 
+/// The timer, which stands for as long as records are made.
+///
+/// # Invariants
+///
+/// The timer is initialised.
+pub(crate) struct Timer(());
+
+impl Timer {
+    /// To be made before any hook is registered, once.
+    pub(crate) fn new() -> Self {
+        // SAFETY: The timer is a static of `device.c` that nothing has set yet.
+        unsafe { generated::nftrace_wake_setup() };
+        // INVARIANT: It was just initialised.
+        Self(())
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, it is initialised. Records are not made any
+        // more when this is dropped, so nobody sets it again.
+        unsafe { generated::nftrace_wake_cancel() };
+    }
+}
+
 /// Nobody waits.
 const IDLE: u32 = 0;
 /// Somebody waits, and nothing has come.
@@ -41,7 +66,7 @@ fn notify() {
         state => Some(state.wrapping_add(1)),
     });
     match before {
-        // SAFETY: The timer is initialised: only a reader leaves `IDLE`.
+        // SAFETY: A `Timer` lives: it is dropped only when no hook is there any more.
         Ok(WAITING) => unsafe { generated::nftrace_wake_in_a_millisecond() },
         Ok(state) if state >= ARMED + WATERMARK => wake_now(),
         _ => {}

@@ -7,7 +7,8 @@
 //! lives: the allocator gives the address to another packet soon. So the address
 //! and the time of the first record are the identity. The end of a life is known
 //! where the kernel tells of it (its tracepoints `kfree_skb` and `consume_skb`);
-//! TCP frees what it received without a word, so what was delivered to TCP is over.
+//! sockets free what they received without a word, so what was delivered is over,
+//! unless it carried another packet, which is then found at the end of the same buffer.
 //! Besides, what does not change on a packet's way is compared: it is the same
 //! packet, or was put into another one, or taken out of one.
 //!
@@ -30,7 +31,7 @@ const LOCKED: u64 = 1;
 /// Room for one packet.
 ///
 /// Whoever has set the lowest bit of the address may use the other words; nobody waits
-/// for that.
+/// for that. (Who looks for the oldest entry reads when one was seen without; it is a hint.)
 #[derive(Default)]
 pub struct Entry {
     /// The buffer's address; 0 for none.
@@ -43,6 +44,7 @@ pub struct Entry {
     /// [`State`] in one word.
     state: AtomicU64,
     inode: AtomicU64,
+    end: AtomicU64,
 }
 
 /// Where a packet is seen.
@@ -62,6 +64,8 @@ pub struct Sighting {
     pub kind: Kind,
     /// Bytes from the network header on.
     pub len: u32,
+    /// Where in memory the packet's data end; only compared.
+    pub end: u64,
 }
 
 /// Where a packet was when it died.
@@ -79,6 +83,8 @@ pub struct Death {
     pub hook: Hook,
     /// The family of that.
     pub family: Family,
+    /// Bytes from the network header on, there.
+    pub len: u32,
 }
 
 /// What an entry remembers of the last hook.
@@ -124,18 +130,22 @@ pub fn signature(packet: &Packet) -> u64 {
     rest.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ id ^ protocol
 }
 
-/// Whether a packet that was last seen so may be the one that is seen now.
-fn goes_on(last: State, same: bool, now: &Sighting) -> bool {
+/// Whether a packet that was last seen so, with its data up to `end`, may be the one
+/// that is seen now.
+fn goes_on(last: State, end: u64, same: bool, now: &Sighting) -> bool {
     let is_delivered =
         last.hook == Hook::LocalIn.number() && last.family != Family::Bridge.number();
     if is_delivered {
         if now.kind == Kind::Exit && now.hook == Hook::LocalIn {
             return same;
         }
-        // Only what carries other packets comes up again: without its outer headers.
+        // Only what carries other packets comes up again: without its outer headers,
+        // so that it ends where it ended. Another packet in the same buffer would have
+        // to start later by as much as it is shorter.
         return last.protocol != Protocol::TCP.0
             && now.hook == Hook::PreRouting
-            && now.len < last.len;
+            && now.len < last.len
+            && now.end == end;
     }
     // A tunnel sends what it has wrapped.
     same || (now.hook == Hook::LocalOut && now.len > last.len)
@@ -205,7 +215,8 @@ impl<S: AsRef<[Entry]>, H: KeyedHash> Lives<S, H> {
             let last = State::unpack(entry.state.load(Ordering::Relaxed));
             let signature = signature(packet);
             let same = entry.signature.load(Ordering::Relaxed) == signature;
-            if !goes_on(last, same, now) {
+            let end = entry.end.load(Ordering::Relaxed);
+            if !goes_on(last, end, same, now) {
                 return (None, 0);
             }
             Self::write(entry, now, packet, signature, clock());
@@ -225,6 +236,7 @@ impl<S: AsRef<[Entry]>, H: KeyedHash> Lives<S, H> {
         entry.signature.store(signature, Ordering::Relaxed);
         entry.cookie.store(now.cookie, Ordering::Relaxed);
         entry.inode.store(now.inode.into(), Ordering::Relaxed);
+        entry.end.store(now.end, Ordering::Relaxed);
         entry.state.store(state.pack(), Ordering::Relaxed);
     }
 
@@ -277,6 +289,7 @@ impl<S: AsRef<[Entry]>, H: KeyedHash> Lives<S, H> {
             inode: u32::try_from(inode).unwrap_or(0),
             hook: Hook::from_number(state.hook)?,
             family: Family::from_number(state.family)?,
+            len: state.len,
         })
     }
 

@@ -158,6 +158,7 @@ impl Datapath {
             family: hooked.family(),
             kind: hooked.kind(),
             len,
+            end: hooked.end(),
         };
         let conntrack = hooked.conntrack();
         let known = self.lives.again(&sighting, packet, now);
@@ -335,9 +336,12 @@ impl Datapath {
         let Some(tracing) = TRACING.read(&critical_section) else {
             return;
         };
-        let read = Self::read_freed(freed);
-        // An address that was freed without a word, and is now another packet's.
-        if read.is_some_and(|(packet, _)| lives::signature(&packet) != death.signature) {
+        // An address may have been freed without a word, and be another packet's now.
+        let Some((packet, len)) = Self::read_freed(freed) else {
+            return;
+        };
+        let is_delivered = death.hook == Hook::LocalIn;
+        if lives::signature(&packet) != death.signature || (is_delivered && len != death.len) {
             return;
         }
         let (name, location) = (reason.name(), reason.location());
@@ -345,14 +349,14 @@ impl Datapath {
             let site = DropSite {
                 time,
                 death,
-                len: read.map_or(0, |(_, len)| len),
+                len,
                 cpu,
                 reason: reason.number,
                 name: until_zero(&name),
                 location: until_zero(&location),
                 logged: tracing.is_logged,
             };
-            Record::of_drop(&site, read.as_ref().map(|(packet, _)| packet))
+            Record::of_drop(&site, &packet)
         });
         if tracing.is_logged {
             self.printer.kick();

@@ -141,7 +141,7 @@ impl Reader {
             return Err(E2BIG);
         }
         let address = usize::try_from(buffer.address).map_err(|_| EFAULT)?;
-        let mut bytes = KVec::new();
+        let mut bytes = KVVec::new();
         UserSlice::new(UserPtr::from_addr(address), len).read_all(&mut bytes, GFP_KERNEL)?;
         param::with_lock(|locked| tracing::set(&bytes, locked)).map_err(|refused| {
             tracing::report(&refused);

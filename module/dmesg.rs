@@ -8,7 +8,8 @@ use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::sync::{new_mutex, Arc, Mutex};
-use kernel::time::Msecs;
+use kernel::time::delay::fsleep;
+use kernel::time::{Delta, Msecs};
 
 use nftrace_core::rate::Limiter;
 use nftrace_core::record::{Classic, Kind, Record, V1};
@@ -77,6 +78,8 @@ struct State {
     namespaces: RBTree<u64, Namespace>,
     /// How far each ring was read.
     cursors: KVec<Cursor>,
+    /// Whether the log gets what is traced; else what is in the rings is passed over.
+    is_following: bool,
 }
 
 /// Prints records in the order of their times, whichever CPU they are from.
@@ -97,14 +100,38 @@ impl Printer {
         Ok(try_pin_init!(Self {
             rings,
             init_inode: init_net_inode(),
-            state <- new_mutex!(State { namespaces, cursors }, "nftrace::Printer::state"),
+            state <- new_mutex!(State { namespaces, cursors, is_following: false }, "nftrace::Printer::state"),
         }? Error))
     }
 
-    /// Goes on with what comes from now on: what came so far was not for the log.
-    pub(crate) fn skip(&self) {
+    /// From now on the log gets what is traced; what came so far was not for it.
+    pub(crate) fn follow(&self) {
         let mut state = self.state.lock();
         self.rings.place(&mut state.cursors, Cursor::newest);
+        state.is_following = true;
+    }
+
+    /// What came so far was for the log, though nobody had told us yet.
+    pub(crate) fn follow_from_start(&self) {
+        self.state.lock().is_following = true;
+    }
+
+    /// Prints what came so far; what comes from now on is not for the log.
+    pub(crate) fn unfollow(&self) {
+        let mut state = self.state.lock();
+        self.drain_all(&mut state);
+        state.is_following = false;
+    }
+
+    /// Prints everything. Where a record is being written, that is waited for, but
+    /// not for ever.
+    fn drain_all(&self, state: &mut State) {
+        for _ in 0..1000 {
+            if self.drain(state) {
+                return;
+            }
+            fsleep(Delta::from_millis(1));
+        }
     }
 
     /// Prints all records whose time is not later than now, by their times.
@@ -112,6 +139,9 @@ impl Printer {
     /// Returns whether all of them could be printed; one that is still being
     /// written holds up those that may be later.
     fn drain(&self, state: &mut State) -> bool {
+        if !state.is_following {
+            return true;
+        }
         let until = now();
         // What comes in meanwhile is for the next run, so that this one ends.
         let mut budget = self.rings.capacity();
@@ -224,8 +254,7 @@ impl Task for Printer {
 
     fn finish(&self) {
         let mut state = self.state.lock();
-        // No record is being written any more, so this comes to an end.
-        while !self.drain(&mut state) {}
+        self.drain_all(&mut state);
         Self::end_windows(&mut state, u64::MAX);
     }
 }

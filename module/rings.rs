@@ -10,7 +10,7 @@ use nftrace_core::ring::{Cursor, Memory as _, Ring, Slot, View};
 
 use super::datapath::now;
 use crate::bindings::memory::RingMemory;
-use crate::bindings::wakeup;
+use crate::bindings::{wakeup, PreemptionDisabled};
 
 /// Slots of a ring where nobody asked for a number of them.
 const DEFAULT_SLOTS: usize = 4096;
@@ -100,6 +100,8 @@ impl Rings {
     /// The CPU is a hint only: a ring takes records from anywhere.
     #[inline]
     pub(crate) fn produce(&self, make: impl FnOnce(u64, u16) -> Record) {
+        // Who is interrupted between taking a slot and filling it holds up all readers.
+        let _no_preemption = PreemptionDisabled::new();
         let cpu = CpuId::current().as_u32();
         if let Some(ring) = self.rings.get(cpu as usize) {
             ring.produce(now, |time| make(time, cpu as u16));

@@ -136,11 +136,15 @@ pub(crate) fn set(bytes: &[u8], locked: &Locked) -> Result<(), Refused> {
     let was_logged = TRACING
         .read(&rcu::read_lock())
         .is_some_and(|tracing| tracing.is_logged);
-    if !was_logged && spec.is_logged() {
-        users.printer.task().skip();
+    let is_logged = is_enabled && spec.is_logged();
+    if !was_logged && is_logged {
+        users.printer.task().follow();
     }
     TRACING.replace(new);
     users.datapath.forget();
+    if was_logged && !is_logged {
+        users.printer.task().unfollow();
+    }
     if !is_enabled {
         tracepoint::arm(false, locked)?;
     }
@@ -179,6 +183,14 @@ pub(crate) fn bytes() -> Option<Arc<KVVec<u8>>> {
 /// Where the end of packets cannot be observed.
 pub(crate) fn attach(users: Arc<Users>, locked: &Locked) -> Result {
     tracepoint::arm(TRACING.is_some(), locked)?;
+    // Whose end was not observed yet.
+    users.datapath.forget();
+    let is_logged = TRACING
+        .read(&rcu::read_lock())
+        .is_some_and(|tracing| tracing.is_logged);
+    if is_logged {
+        users.printer.task().follow_from_start();
+    }
     USERS.swap(Some(users), locked);
     Ok(())
 }

@@ -50,6 +50,8 @@ fn at(hook: Hook, len: u32) -> Sighting {
         family: Family::Ipv4,
         kind: Kind::Entry,
         len,
+        // The headers are in front: whatever they are, the data end in the same place.
+        end: 0x8000,
     }
 }
 
@@ -119,6 +121,18 @@ fn a_packet_stays_the_same_when_a_tunnel_wraps_it_and_unwraps_it() {
         lives.again(&at(Hook::PreRouting, 60), &tcp(9), || 5),
         Some(id)
     );
+}
+
+#[test]
+fn what_was_delivered_to_another_socket_is_over_although_nobody_tells() {
+    let lives = table(64);
+    lives.begin(&at(Hook::LocalIn, 100), &udp(1), 1);
+    // The next datagram in the same buffer starts where this one did, so it ends earlier.
+    let next = Sighting {
+        end: 0x8000 - 50,
+        ..at(Hook::PreRouting, 50)
+    };
+    assert_eq!(lives.again(&next, &udp(2), || 2), None);
 }
 
 #[test]

@@ -151,7 +151,7 @@ pub struct DropSite<'a> {
     pub time: u64,
     /// What was known of the packet.
     pub death: Death,
-    /// Bytes from the network header on; 0 where that is not known.
+    /// Bytes from the network header on.
     pub len: u32,
     /// The CPU.
     pub cpu: u16,

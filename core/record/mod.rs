@@ -412,7 +412,8 @@ impl Record {
         self.has(has::LOGGED)
     }
 
-    /// Whether the headers are known, as they always are at a hook; see [`Self::packet`].
+    /// Whether the headers are known, as they are in every record that the module
+    /// makes; see [`Self::packet`].
     pub fn has_packet(&self) -> bool {
         self.has(has::PACKET)
     }
@@ -438,9 +439,8 @@ impl Record {
         self.verdict = verdict as u8;
     }
 
-    /// The record of a packet's end, at the hook that it entered last. What its
-    /// headers say is known if they could still be read.
-    pub fn of_drop(site: &DropSite<'_>, packet: Option<&Packet>) -> Self {
+    /// The record of a packet's end, at the hook that it entered last.
+    pub fn of_drop(site: &DropSite<'_>, packet: &Packet) -> Self {
         let mut record = Self {
             time: site.time,
             cookie: site.death.cookie,
@@ -455,9 +455,7 @@ impl Record {
         if site.logged {
             record.has |= has::LOGGED;
         }
-        if let Some(packet) = packet {
-            record.set_packet(packet);
-        }
+        record.set_packet(packet);
         record.set_dropped(site.reason, site.name, site.location);
         record
     }

@@ -32,7 +32,10 @@ request inner --port 8080
 request address --host 10.10.10.2
 request syn -- 'tcp[tcpflags] = tcp-syn and dst port 8081'
 request namespace --ns ctr --port 8080
-request device --dev ens160 --port 8081
+# A shorter name than the one before it, as where an engine renames a container's device.
+ip_in host link set ens160 name e0
+request device --dev e0 --port 8081
+ip_in host link set e0 name ens160
 request other --proto udp
 unload_module
 
