@@ -2,136 +2,18 @@
 
 //! What is written is read back by tshark, which is the user's own reader.
 
-use std::process::Command;
-
 use nftrace_core::hook::Family;
 use nftrace_core::lives::Death;
 use nftrace_core::packet::{
-    Fragment, Icmp, Packet, Ports, Protocol, Quoted, Tcp, Transport, Transport::None as Nothing,
+    Fragment, Icmp, Packet, Ports, Protocol, Quoted, Transport, Transport::None as Nothing,
 };
-use nftrace_core::record::{Conntrack, ConntrackState, Device, DropSite, Site, Socket};
-use nftrace_journeys::NamespaceId;
-use serde_json::Value;
+use nftrace_core::record::{Conntrack, ConntrackState, DropSite, Socket};
 
 use super::*;
 
-/// `web` and the host; a third namespace has no name.
-struct Named;
+mod made;
 
-impl Names for Named {
-    fn name(&self, namespace: &NamespaceId) -> Option<String> {
-        match namespace.cookie()? {
-            1 => Some("host".into()),
-            7 => Some("web".into()),
-            _ => None,
-        }
-    }
-}
-
-fn device(name: &str) -> Device {
-    let mut bytes = [0; 16];
-    bytes[..name.len()].copy_from_slice(name.as_bytes());
-    Device {
-        index: 1,
-        name: bytes,
-    }
-}
-
-fn site(hook: Hook, cookie: u64, dev: &str) -> Site {
-    Site {
-        kind: Kind::Entry,
-        hook,
-        family: Family::Ipv4,
-        time: 1_000_000_000,
-        cookie,
-        inode: 4_026_531_000 + u32::try_from(cookie).unwrap(),
-        dev: device(dev),
-        input: device(dev),
-        output: Device::NONE,
-        skb: 0x5f3a_9c10,
-        len: 60,
-        mark: 0,
-        gso_segs: 0,
-        cpu: 3,
-        conntrack: None,
-        socket: None,
-        logged: false,
-    }
-}
-
-fn packet(src: &str, dst: &str, protocol: Protocol, transport: Transport) -> Packet {
-    Packet {
-        src: src.parse().unwrap(),
-        dst: dst.parse().unwrap(),
-        protocol,
-        fragment: None,
-        id: 0x1234,
-        transport,
-    }
-}
-
-fn tcp(src: u16, dst: u16, flags: u8) -> Transport {
-    Transport::Tcp(Tcp {
-        ports: Ports { src, dst },
-        seq: 1000,
-        ack: 0,
-        flags,
-    })
-}
-
-fn frame(site: &Site, packet: &Packet, lost: u64) -> Frame {
-    Frame {
-        position: 0,
-        lost,
-        record: Record::new(site, packet),
-    }
-}
-
-/// What tshark says of each packet.
-fn tshark(frames: &[Frame]) -> Vec<Value> {
-    let host = Host {
-        command: "0.1.0".into(),
-        kernel: "7.3.0".into(),
-        realtime_offset: 1_700_000_000_000_000_000,
-        ..Host::default()
-    };
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut writer = Writer::new(file.reopen().unwrap(), &host).unwrap();
-    for frame in frames {
-        writer.frame(frame, &Named).unwrap();
-    }
-    writer.finish().unwrap();
-    let mut command = Command::new("tshark");
-    for preference in ["ip", "tcp", "udp", "udplite"] {
-        command.args(["-o", &format!("{preference}.check_checksum:TRUE")]);
-    }
-    let output = command
-        .args(["--no-duplicate-keys", "-T", "json", "-r"])
-        .arg(file.path())
-        .output();
-    let output = output.expect("tshark has to be installed");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout).unwrap();
-    for complaint in ["_ws.malformed", "checksum_bad", "_ws.lua.error"] {
-        assert!(!text.contains(complaint), "{text}");
-    }
-    let packets: Vec<Value> = serde_json::from_str(&text).unwrap();
-    packets
-        .into_iter()
-        .map(|packet| packet["_source"]["layers"].clone())
-        .collect()
-}
-
-#[track_caller]
-fn has(layer: &Value, fields: &[(&str, &str)]) {
-    for (field, wanted) in fields {
-        assert_eq!(layer[*field], **wanted, "{field} of {layer:#}");
-    }
-}
+use made::{device, frame, has, packet, site, tcp, tshark, without_headers, Named};
 
 #[test]
 fn a_syn_through_two_namespaces_is_two_packets_at_named_interfaces() {
@@ -354,6 +236,7 @@ fn a_gap_and_a_drop_are_told_with_the_packet_behind_them() {
             inode: 4_026_531_001,
             hook: Hook::Forward,
             family: Family::Ipv4,
+            len: first.len,
         },
         len: first.len,
         cpu: 3,
@@ -365,13 +248,13 @@ fn a_gap_and_a_drop_are_told_with_the_packet_behind_them() {
     let drop = Frame {
         position: 1,
         lost: 12,
-        record: Record::of_drop(&site, Some(&syn)),
+        record: Record::of_drop(&site, &syn),
     };
     site.name = b"NO_SOCKET";
     let nameless = Frame {
         position: 2,
         lost: 0,
-        record: Record::of_drop(&site, None),
+        record: without_headers(&site, &syn),
     };
     let packets = tshark(&[
         frame(&first, &syn, 0),
