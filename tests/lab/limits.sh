@@ -53,7 +53,7 @@ overflow)
 	link host veth0 ctr eth0
 	address ctr eth0 10.0.0.2/24
 	count_and_drop ctr
-	load_module ports=8080 log_rate=3000
+	load_module ports=8080 log_rate=3000 ring_slots=64
 	generate ctr eth0 12000
 	leave_results 48000 ctr
 	;;
