@@ -30,7 +30,7 @@ fn head(scenario: &str) -> Result<Head> {
     let lines: Vec<&str> = script
         .lines()
         .take_while(|line| line.starts_with('#'))
-        .skip_while(|line| !line.starts_with("# S"))
+        .skip_while(|line| !line.starts_with("# S") || line.starts_with("# SPDX"))
         .take_while(|line| !line.starts_with("# variants: "))
         .map(|line| line.strip_prefix("# ").unwrap_or_default())
         .collect();
