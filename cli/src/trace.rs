@@ -79,7 +79,7 @@ struct SetArgs {
     #[arg(long)]
     all: bool,
     /// The matching packets only, not the connections that they belong to; so it is without saying
-    /// where the expression looks into packets, as for tcp[tcpflags], or at their lengths
+    /// where the expression looks into packets, as at TCP flags, or at their lengths
     #[arg(long)]
     packets: bool,
     /// To the kernel's log, too
