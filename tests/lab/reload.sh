@@ -73,7 +73,9 @@ export OUT
 # shellcheck disable=SC2016 # The inner shell expands it.
 {
 	nice ip netns exec ctrA bash -c 'fetch_all "$0"' "$(server_of ipv4)" &
+	traffic=($!)
 	nice ip netns exec ctrA bash -c 'send_all "$0" 2>/dev/null' "$(server_of ipv4)" &
+	traffic+=($!)
 	ip netns exec ctrB ping -n -q -i 0.01 172.17.0.2 >/dev/null &
 	ping=$!
 }
@@ -81,6 +83,7 @@ export OUT
 for ((i = 1; i <= COUNT; i++)); do
 	((i != COUNT / 2)) || {
 		churn &
+		traffic+=($!)
 		renice 10 $! >/dev/null
 	}
 	insmod "$MODULE" ports=8080 log_rate=30 bridge=$((i % 2))
@@ -99,7 +102,8 @@ mark "over"
 sleep 0.5
 touch /tmp/stop
 kill "$ping"
-wait
+# Not for the server, which is a child of ours too and goes on.
+wait "${traffic[@]}"
 
 dump_hooks /tmp/after host ctrA ctrB
 hook_lines /tmp/after/* >"$OUT/after.txt"
