@@ -137,14 +137,19 @@ impl Flows {
         };
         let error = plain(journey).find_map(|(_, record)| quoted(record));
         if let Some(quoted) = error {
-            journey.about = quoted.and_then(|(protocol, tuple)| {
+            let found = quoted.and_then(|(protocol, tuple)| {
                 let find = |tuple| {
-                    shown.iter().find_map(|(namespace, _)| {
-                        self.by_tuple.get(&(*namespace, Some(protocol.0), tuple))
-                    })
+                    let key = |namespace| (namespace, Some(protocol.0), tuple);
+                    shown
+                        .iter()
+                        .find_map(|(namespace, _)| self.by_tuple.get(&key(*namespace)).copied())
                 };
-                find(tuple).or_else(|| find(tuple.reversed())).copied()
+                // An error goes back to whoever sent the packet that it quotes.
+                let of_request = find(tuple).map(|number| (number, Direction::Reply));
+                let of_reply = || find(tuple.reversed()).map(|number| (number, Direction::Request));
+                of_request.or_else(of_reply)
             });
+            (journey.about, journey.direction) = found.unzip();
             return;
         }
         let header = plain(journey).find_map(|(_, record)| header_direction(record));

@@ -291,7 +291,7 @@ pub struct Journey {
     pub gaps: Vec<Gap>,
     /// The number of its connection.
     pub connection: Option<usize>,
-    /// Which way it goes there.
+    /// Which way it goes there, or for an ICMP error, in the connection that it is about.
     pub direction: Option<Direction>,
     /// The number of the journey whose segment is sent here again.
     pub retransmission_of: Option<usize>,
