@@ -161,7 +161,8 @@ impl Datapath {
             end: hooked.end(),
         };
         let conntrack = hooked.conntrack();
-        let known = self.lives.again(&sighting, packet, now);
+        let mut clock = None;
+        let known = self.lives.again(&sighting, packet, || *clock.insert(now()));
         let why = match known {
             Some(_) => Some(self.matches(tracing, hooked, packet, None, offset)),
             None => self.is_traced(tracing, hooked, packet, conntrack.as_ref(), offset),
@@ -169,10 +170,10 @@ impl Datapath {
         let Some(by_itself) = why else {
             return;
         };
-        let time = now();
+        let time = clock.unwrap_or_else(now);
         self.remember(tracing, hooked, packet, conntrack.as_ref(), by_itself, time);
         let skb = known.unwrap_or_else(|| self.lives.begin(&sighting, packet, time));
-        self.rings.produce(|time, cpu| {
+        self.write(tracing, |time, cpu| {
             let site = Site {
                 kind: sighting.kind,
                 hook: sighting.hook,
@@ -194,6 +195,12 @@ impl Datapath {
             };
             Record::new(&site, packet)
         });
+    }
+
+    /// Writes a record, and sees to it that the kernel's log gets it where it should.
+    #[inline]
+    fn write(&self, tracing: &Tracing, make: impl FnOnce(u64, u16) -> Record) {
+        self.rings.produce(make);
         if tracing.is_logged {
             self.printer.kick();
         }
@@ -345,7 +352,7 @@ impl Datapath {
             return;
         }
         let (name, location) = (reason.name(), reason.location());
-        self.rings.produce(|time, cpu| {
+        self.write(tracing, |time, cpu| {
             let site = DropSite {
                 time,
                 death,
@@ -358,9 +365,6 @@ impl Datapath {
             };
             Record::of_drop(&site, &packet)
         });
-        if tracing.is_logged {
-            self.printer.kick();
-        }
     }
 }
 

@@ -133,16 +133,14 @@ pub(crate) fn set(bytes: &[u8], locked: &Locked) -> Result<(), Refused> {
     if is_enabled {
         tracepoint::arm(true, locked)?;
     }
-    let was_logged = TRACING
-        .read(&rcu::read_lock())
-        .is_some_and(|tracing| tracing.is_logged);
-    let is_logged = is_enabled && spec.is_logged();
-    if !was_logged && is_logged {
+    let was_logged = is_logged();
+    let will_be_logged = is_enabled && spec.is_logged();
+    if !was_logged && will_be_logged {
         users.printer.task().follow();
     }
     TRACING.replace(new);
     users.datapath.forget();
-    if was_logged && !is_logged {
+    if was_logged && !will_be_logged {
         users.printer.task().unfollow();
     }
     if !is_enabled {
@@ -169,6 +167,13 @@ pub(crate) fn ports() -> PortList {
         .map_or(PortList::EMPTY, |tracing| *tracing.filter.list())
 }
 
+/// Whether the kernel's log gets what is traced.
+fn is_logged() -> bool {
+    TRACING
+        .read(&rcu::read_lock())
+        .is_some_and(|tracing| tracing.is_logged)
+}
+
 /// The bytes that were set last; none while nothing is traced.
 pub(crate) fn bytes() -> Option<Arc<KVVec<u8>>> {
     TRACING
@@ -185,10 +190,7 @@ pub(crate) fn attach(users: Arc<Users>, locked: &Locked) -> Result {
     tracepoint::arm(TRACING.is_some(), locked)?;
     // Whose end was not observed yet.
     users.datapath.forget();
-    let is_logged = TRACING
-        .read(&rcu::read_lock())
-        .is_some_and(|tracing| tracing.is_logged);
-    if is_logged {
+    if is_logged() {
         users.printer.task().follow_from_start();
     }
     USERS.swap(Some(users), locked);
