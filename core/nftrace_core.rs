@@ -14,6 +14,7 @@ pub mod abi;
 pub mod hook;
 pub mod lives;
 pub mod packet;
+pub mod policy;
 pub mod ports;
 pub mod rate;
 pub mod recent;
