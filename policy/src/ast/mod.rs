@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A policy as it is written. `Display` prints each statement back in its canonical
+//! form, which reads as the same statement.
+//!
+//! Where a statement stands in a file is no part of what it says: places are equal to
+//! each other, and whoever builds statements leaves them out (`..Rule::default()`).
+
+mod display;
+mod operand;
+mod rule;
+
+pub use operand::{
+    Address, AddressRange, Device, IdRange, NamespaceSpec, Operand, Port, PortRange, RangeError,
+};
+pub use rule::{
+    Bound, Clause, Endpoint, Flags, Icmp, IcmpFamily, IpFamily, Limit, Log, Mark, Otherwise,
+    RejectWith, Rule, State, Unit, Verdict,
+};
+
+use crate::source::Span;
+use nftrace_core::hook::Hook;
+
+/// A whole policy: its statements in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// The statements.
+    pub statements: Vec<Statement>,
+}
+
+impl Policy {
+    /// The rules in order.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.statements.iter().filter_map(|one| match one {
+            Statement::Rule(rule) => Some(&**rule),
+            _ => None,
+        })
+    }
+}
+
+/// One statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    /// `include "FILE"`
+    Include(Include),
+    /// `set NAME = …`
+    Set(Set),
+    /// `default …`
+    Default(Default),
+    /// A rule.
+    Rule(Box<Rule>),
+}
+
+impl Statement {
+    /// Where it stands.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Include(one) => one.at.span(),
+            Self::Set(one) => one.at.span(),
+            Self::Default(one) => one.at.span(),
+            Self::Rule(one) => one.at.span(),
+        }
+    }
+}
+
+/// `include "FILE"`: the statements of another file, here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Include {
+    /// The file, relative to the one that includes it.
+    pub path: String,
+    /// Where it stands.
+    pub at: Spans,
+}
+
+/// `set NAME = …`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Set {
+    /// Its name, without the `@`.
+    pub name: String,
+    /// What is in it.
+    pub source: SetSource,
+    /// Where it stands.
+    pub at: Spans,
+}
+
+/// Where a set's elements are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SetSource {
+    /// `{ …, … }`
+    List(Vec<Element>),
+    /// `file "FILE"`: an element a line.
+    File(String),
+}
+
+/// An element of a set. A set has addresses or ports, never both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// Addresses.
+    Addresses(AddressRange),
+    /// Ports.
+    Ports(PortRange),
+    /// All that is in another set.
+    Set(String),
+}
+
+/// `default …`: what holds where no rule decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Default {
+    /// For what.
+    pub what: DefaultFor,
+    /// Where it stands.
+    pub at: Spans,
+}
+
+/// What a `default` statement is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DefaultFor {
+    /// `default drop [at HOOK, …]`: packets that no rule decides; no hooks: the five IP hooks,
+    /// where no statement of their own says otherwise.
+    Hooks(Basic, Vec<HookAt>),
+    /// `default malformed drop`: packets whose headers are cut off or contradict themselves.
+    Malformed(Basic),
+    /// `default fragments drop`: later fragments at a rule that asks for what only the first has.
+    Fragments(Basic),
+    /// `default drop in new`: namespaces that are born after the policy is loaded.
+    New(NewNamespaces),
+}
+
+/// Accept or drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Basic {
+    /// Let other netfilter rules decide.
+    Accept,
+    /// Drop.
+    Drop,
+}
+
+/// What holds in a namespace that is born after the policy was loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NewNamespaces {
+    /// The rules, and accept where none decides.
+    Accept,
+    /// The rules, and drop where none decides.
+    Drop,
+    /// Everything is accepted until the policy is loaded again.
+    AcceptUntilKnown,
+}
+
+/// A hook of the IP families or of the bridge family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookAt {
+    /// Whether it is the bridge family's.
+    pub bridge: bool,
+    /// The hook.
+    pub hook: Hook,
+}
+
+impl HookAt {
+    /// The five hooks of IPv4 and IPv6.
+    pub const IP: [Self; 5] = all(false);
+    /// The five hooks of the bridge family.
+    pub const BRIDGE: [Self; 5] = all(true);
+}
+
+const fn all(bridge: bool) -> [HookAt; 5] {
+    let mut hooks = [HookAt {
+        bridge,
+        hook: Hook::PreRouting,
+    }; 5];
+    let mut at = 0;
+    while at < hooks.len() {
+        hooks[at].hook = Hook::ALL[at];
+        at += 1;
+    }
+    hooks
+}
+
+/// Where a statement stands, and its clauses. All are equal: see the module.
+#[derive(Clone, Debug, Default)]
+pub struct Spans {
+    pub(crate) whole: Span,
+    pub(crate) clauses: Vec<(Clause, Span)>,
+}
+
+impl PartialEq for Spans {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Spans {}
+
+impl Spans {
+    pub(crate) fn new(whole: Span) -> Self {
+        Self {
+            whole,
+            clauses: Vec::new(),
+        }
+    }
+
+    /// The whole statement.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.whole
+    }
+
+    /// One clause; the whole statement where it is not written.
+    #[must_use]
+    pub fn clause(&self, clause: Clause) -> Span {
+        self.written(clause).unwrap_or(self.whole)
+    }
+
+    /// One clause, if it is written.
+    #[must_use]
+    pub fn written(&self, clause: Clause) -> Option<Span> {
+        self.clauses
+            .iter()
+            .find(|(one, _)| *one == clause)
+            .map(|(_, span)| *span)
+    }
+}
