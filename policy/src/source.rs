@@ -135,13 +135,13 @@ impl Files {
 
     /// File, line and column of a place's beginning.
     #[must_use]
-    pub fn place(&self, span: Span) -> Place {
+    pub fn position(&self, span: Span) -> Position {
         let Some(file) = self.get(span.file) else {
-            return Place::default();
+            return Position::default();
         };
         let before = file.text.get(..span.range().start).unwrap_or("");
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Place {
+        Position {
             file: file.name.clone(),
             line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
@@ -151,7 +151,7 @@ impl Files {
 
 /// A place as people count: from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// The file's name.
     pub file: String,
     /// The line.
@@ -160,7 +160,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)
     }

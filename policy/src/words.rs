@@ -2,7 +2,7 @@
 
 //! The words of the language, and the names of numbers.
 
-use crate::ast::IcmpFamily;
+use crate::ast::{IcmpFamily, Place};
 use nftrace_core::hook::Hook;
 use nftrace_core::packet::Protocol;
 use std::fmt;
@@ -17,7 +17,10 @@ pub(crate) fn is_plain(one: char) -> bool {
 pub(crate) fn is_word(one: char) -> bool {
     !(one.is_whitespace()
         || one.is_control()
-        || matches!(one, '{' | '}' | ',' | '=' | '"' | '#' | '\\' | '@'))
+        || matches!(
+            one,
+            '{' | '}' | ',' | '=' | '"' | '#' | '\\' | '@' | '\u{feff}'
+        ))
 }
 
 /// The names of the hooks in the language: netfilter's, in lower case.
@@ -28,6 +31,17 @@ pub(crate) fn hook_name(hook: Hook) -> &'static str {
         Hook::Forward => "forward",
         Hook::LocalOut => "local_out",
         Hook::PostRouting => "post_routing",
+    }
+}
+
+/// A hook as a rule says it.
+#[derive(Clone, Copy)]
+pub(crate) struct PlaceName(pub(crate) Place);
+
+impl fmt::Display for PlaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bridge = if self.0.is_bridge { "bridge " } else { "" };
+        write!(f, "{bridge}{}", hook_name(self.0.hook))
     }
 }
 
@@ -168,4 +182,35 @@ pub(crate) fn nearest<'a>(
         .filter(|(distance, one)| *distance <= one.len().max(3) / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, one)| one)
+}
+
+/// What a word of another firewall is called here.
+pub(crate) fn usual(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "allow" | "permit" | "pass" | "return" => "accept",
+        "deny" | "block" | "discard" => "drop",
+        "nfqueue" => "queue",
+        "src" | "source" | "saddr" => "from",
+        "dst" | "destination" | "daddr" => "to",
+        "dport" | "sport" | "ports" => "port",
+        "proto" => "protocol",
+        "prerouting" => "pre_routing",
+        "postrouting" => "post_routing",
+        "input" | "localin" => "local_in",
+        "output" | "localout" => "local_out",
+        "forwarding" => "forward",
+        "ip" | "ip4" | "inet" => "ipv4",
+        "ip6" | "inet6" => "ipv6",
+        "iifname" | "input_device" => "iif",
+        "oifname" | "output_device" => "oif",
+        "icmp6" | "ipv6-icmp" => "icmpv6",
+        "comment" => "name",
+        "ctorigdst" => "original",
+        "skuid" | "user" => "uid",
+        "policy" => "default",
+        "sec" | "s" => "second",
+        "min" | "m" => "minute",
+        "h" => "hour",
+        _ => return None,
+    })
 }

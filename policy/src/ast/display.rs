@@ -3,9 +3,9 @@
 //! Statements as text.
 
 use super::{
-    Address, AddressRange, Basic, Default, DefaultFor, Device, Element, Endpoint, Flags, HookAt,
-    Icmp, IcmpFamily, IdRange, Include, IpFamily, Limit, Mark, NamespaceSpec, NewNamespaces,
-    Operand, Policy, Port, PortRange, RejectWith, Rule, Set, SetSource, State, Statement, Verdict,
+    Address, AddressRange, Basic, Default, DefaultFor, Device, Element, Endpoint, Flags, Icmp,
+    IcmpFamily, IdRange, Include, IpFamily, Limit, Mark, NamespaceSpec, NewNamespaces, Operand,
+    Place, Policy, Port, PortRange, RejectWith, Rule, Set, SetSource, State, Statement, Verdict,
 };
 use crate::words;
 use std::fmt::{self, Display, Formatter, Result};
@@ -61,7 +61,7 @@ impl Display for Default {
         match &self.what {
             DefaultFor::Hooks(verdict, hooks) if hooks.is_empty() => write!(f, "default {verdict}"),
             DefaultFor::Hooks(verdict, hooks) => {
-                write!(f, "default {verdict} at {}", Commas(hooks))
+                write!(f, "default {verdict} at {}", Commas(&hook_names(hooks)))
             }
             DefaultFor::Malformed(verdict) => write!(f, "default malformed {verdict}"),
             DefaultFor::Fragments(verdict) => write!(f, "default fragments {verdict}"),
@@ -89,13 +89,6 @@ impl Display for NewNamespaces {
     }
 }
 
-impl Display for HookAt {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let bridge = if self.bridge { "bridge " } else { "" };
-        write!(f, "{bridge}{}", words::hook_name(self.hook))
-    }
-}
-
 impl Display for Rule {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         if self.shadow {
@@ -106,13 +99,9 @@ impl Display for Rule {
             write!(f, " {}", Commas(&self.states))?;
         }
         clause(f, "", self.family.as_ref())?;
-        if !self.protocols.is_empty() {
-            let names: Vec<_> = self
-                .protocols
-                .iter()
-                .map(|one| words::Proto(*one))
-                .collect();
-            write!(f, " {}", Commas(&names))?;
+        if let Some(protocols) = &self.protocols {
+            f.write_str(" ")?;
+            of(protocols, |one| words::Proto(*one)).fmt(f)?;
         }
         clause(f, "", self.icmp.as_ref())?;
         list(f, "port", self.port.as_ref())?;
@@ -123,14 +112,19 @@ impl Display for Rule {
         list(f, "iif", self.iif.as_ref())?;
         list(f, "oif", self.oif.as_ref())?;
         clause(f, "mark ", self.mark.as_ref())?;
-        list(f, "cgroup", quoted(self.cgroup.as_ref()).as_ref())?;
-        list(f, "classid", hexadecimal(self.classid.as_ref()).as_ref())?;
+        let cgroups = self.cgroup.as_ref().map(|one| of(one, |path| Quoted(path)));
+        list(f, "cgroup", cgroups.as_ref())?;
+        let classids = self
+            .classid
+            .as_ref()
+            .map(|one| of(one, |id| Hexadecimal(*id)));
+        list(f, "classid", classids.as_ref())?;
         list(f, "uid", self.uid.as_ref())?;
         if self.fragment {
             f.write_str(" fragment")?;
         }
         if !self.hooks.is_empty() {
-            write!(f, " at {}", Commas(&self.hooks))?;
+            write!(f, " at {}", Commas(&hook_names(&self.hooks)))?;
         }
         list(f, "in", self.namespaces.as_ref())?;
         clause(f, "limit ", self.limit.as_ref())?;
@@ -163,20 +157,16 @@ impl<T: Display> Display for Operand<T> {
     }
 }
 
-fn quoted(paths: Option<&Operand<String>>) -> Option<Operand<Quoted<'_>>> {
-    let paths = paths?;
-    Some(Operand {
-        not: paths.not,
-        items: paths.items.iter().map(|path| Quoted(path)).collect(),
-    })
+/// An operand whose items are printed otherwise.
+fn of<'a, T, U>(operand: &'a Operand<T>, with: impl Fn(&'a T) -> U) -> Operand<U> {
+    Operand {
+        not: operand.not,
+        items: operand.items.iter().map(with).collect(),
+    }
 }
 
-fn hexadecimal(numbers: Option<&Operand<u32>>) -> Option<Operand<Hexadecimal>> {
-    let numbers = numbers?;
-    Some(Operand {
-        not: numbers.not,
-        items: numbers.items.iter().map(|one| Hexadecimal(*one)).collect(),
-    })
+fn hook_names(hooks: &[Place]) -> Vec<words::PlaceName> {
+    hooks.iter().map(|place| words::PlaceName(*place)).collect()
 }
 
 struct Hexadecimal(u32);

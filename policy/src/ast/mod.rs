@@ -19,7 +19,8 @@ pub use rule::{
 };
 
 use crate::source::Span;
-use nftrace_core::hook::Hook;
+/// A hook of the IP families or of the bridge family.
+pub use nftrace_core::policy::Place;
 
 /// A whole policy: its statements in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,7 +119,7 @@ pub struct Default {
 pub enum DefaultFor {
     /// `default drop [at HOOK, …]`: packets that no rule decides; no hooks: the five IP hooks,
     /// where no statement of their own says otherwise.
-    Hooks(Basic, Vec<HookAt>),
+    Hooks(Basic, Vec<Place>),
     /// `default malformed drop`: packets whose headers are cut off or contradict themselves.
     Malformed(Basic),
     /// `default fragments drop`: later fragments at a rule that asks for what only the first has.
@@ -145,35 +146,6 @@ pub enum NewNamespaces {
     Drop,
     /// Everything is accepted until the policy is loaded again.
     AcceptUntilKnown,
-}
-
-/// A hook of the IP families or of the bridge family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HookAt {
-    /// Whether it is the bridge family's.
-    pub bridge: bool,
-    /// The hook.
-    pub hook: Hook,
-}
-
-impl HookAt {
-    /// The five hooks of IPv4 and IPv6.
-    pub const IP: [Self; 5] = all(false);
-    /// The five hooks of the bridge family.
-    pub const BRIDGE: [Self; 5] = all(true);
-}
-
-const fn all(bridge: bool) -> [HookAt; 5] {
-    let mut hooks = [HookAt {
-        bridge,
-        hook: Hook::PreRouting,
-    }; 5];
-    let mut at = 0;
-    while at < hooks.len() {
-        hooks[at].hook = Hook::ALL[at];
-        at += 1;
-    }
-    hooks
 }
 
 /// Where a statement stands, and its clauses. All are equal: see the module.

@@ -3,7 +3,7 @@
 //! Rules.
 
 use super::operand::{Address, Device, IdRange, NamespaceSpec, Operand, Port};
-use super::{Basic, HookAt, Spans};
+use super::{Basic, Place, Spans};
 use nftrace_core::packet::Protocol;
 
 /// A rule: what it does with the packets for which all of its clauses hold.
@@ -17,8 +17,8 @@ pub struct Rule {
     pub states: Vec<State>,
     /// `ipv4`, `ipv6`.
     pub family: Option<IpFamily>,
-    /// Protocols, one of which the packet has; none: any.
-    pub protocols: Vec<Protocol>,
+    /// `[not] tcp, …`
+    pub protocols: Option<Operand<Protocol>>,
     /// `icmp type T [code C]`
     pub icmp: Option<Icmp>,
     /// `port P`: source or destination port.
@@ -46,7 +46,7 @@ pub struct Rule {
     /// `fragment`: later fragments only.
     pub fragment: bool,
     /// `at HOOK, …`; none: the five IP hooks.
-    pub hooks: Vec<HookAt>,
+    pub hooks: Vec<Place>,
     /// `in NS, …`; none: all namespaces.
     pub namespaces: Option<Operand<NamespaceSpec>>,
     /// `limit N/UNIT`: the rule matches no more often.
