@@ -95,9 +95,8 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group = level
-            .primary_title(&self.message)
-            .elements(snippets(files, self.span, &self.label, self.other.as_ref()).into_iter());
+        let snippets = snippets(files, self.span, &self.label, self.other.as_ref());
+        let mut group = level.primary_title(&self.message).elements(snippets);
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help));
         }
@@ -111,6 +110,9 @@ fn snippets<'a>(
     label: &'a str,
     other: Option<&'a (Span, String)>,
 ) -> Vec<Snippet<'a, Annotation<'a>>> {
+    if files.get(span.file).is_none() {
+        return Vec::new();
+    }
     let first = Lines::of(files, span);
     let label = Some(label).filter(|label| !label.is_empty());
     let mut snippets = vec![first.snippet().annotation(

@@ -3,14 +3,28 @@
 //! The policy language of nftrace, as docs/policy.md describes it.
 
 pub mod ast;
+mod blob;
+mod check;
+mod compile;
 mod diagnostic;
 mod lexer;
+mod load;
 mod parse;
+mod program;
+mod ranges;
+mod resolve;
+mod sets;
 mod source;
 mod words;
 
 pub use ast::{Policy, Rule, Statement};
+pub use blob::Blob;
+pub use compile::compile;
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use load::{load, load_text, Document};
+pub use program::{identity, Condition, Program, ProgramRule, Test};
+pub use ranges::Addresses;
+pub use resolve::{resolve, Resolver};
 pub use source::{Disk, File, Files, Loader, Memory, Position, Span};
 
 /// Reads the statements of one text. Nothing but its grammar is checked, and no file

@@ -98,6 +98,8 @@ pub struct File {
     pub name: String,
     /// What it holds.
     pub text: String,
+    /// Where its lines begin, but for the first one.
+    lines: Vec<u32>,
 }
 
 /// The files that were read, by number.
@@ -107,8 +109,11 @@ pub struct Files(Vec<File>);
 impl Files {
     /// Adds a file; returns its number.
     pub(crate) fn add(&mut self, name: &str, text: String) -> u32 {
+        let number = |at: usize| u32::try_from(at + 1).unwrap_or(u32::MAX);
+        let lines = text.match_indices('\n').map(|(at, _)| number(at));
         self.0.push(File {
             name: name.to_string(),
+            lines: lines.collect(),
             text,
         });
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
@@ -133,18 +138,41 @@ impl Files {
             .unwrap_or("")
     }
 
+    /// Where `word` stands in a place, alone; the place itself where it does not.
+    pub(crate) fn find(&self, span: Span, word: &str) -> Span {
+        let text = self.text(span);
+        let is_alone = |(at, _): &(usize, &str)| {
+            let behind = text
+                .get(at + word.len()..)
+                .and_then(|rest| rest.chars().next());
+            !behind.is_some_and(crate::words::is_word)
+        };
+        let Some((at, _)) = text.match_indices(word).find(is_alone) else {
+            return span;
+        };
+        let start = span.start + u32::try_from(at).unwrap_or(0);
+        Span {
+            start,
+            end: start + u32::try_from(word.len()).unwrap_or(0),
+            ..span
+        }
+    }
+
     /// File, line and column of a place's beginning.
     #[must_use]
     pub fn position(&self, span: Span) -> Position {
         let Some(file) = self.get(span.file) else {
             return Position::default();
         };
-        let before = file.text.get(..span.range().start).unwrap_or("");
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = file.lines.partition_point(|start| *start <= span.start);
+        let start = line.checked_sub(1).and_then(|line| file.lines.get(line));
+        let before = file
+            .text
+            .get(start.map_or(0, |start| *start as usize)..span.range().start);
         Position {
             file: file.name.clone(),
-            line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            line: line + 1,
+            column: before.map_or(0, |before| before.chars().count()) + 1,
         }
     }
 }
@@ -178,6 +206,13 @@ pub struct Span {
 }
 
 impl Span {
+    /// No place at all.
+    pub(crate) const NOWHERE: Self = Self {
+        file: u32::MAX,
+        start: 0,
+        end: 0,
+    };
+
     /// As a range of bytes.
     #[must_use]
     pub fn range(self) -> std::ops::Range<usize> {

@@ -8,7 +8,7 @@ use nftrace_policy::parse;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn what_is_printed_reads_as_the_same_statements(policy in support::policy()) {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub fn policy() -> impl Strategy<Value = Policy> {
+pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     vec(statement(), 0..8).prop_map(|statements| Policy { statements })
 }
 
@@ -28,7 +28,7 @@ fn statement() -> impl Strategy<Value = Statement> {
             let at = Spans::default();
             Statement::Default(Default { what, at })
         }),
-        4 => rule().prop_map(|rule| Statement::Rule(Box::new(rule))),
+        rule().prop_map(|rule| Statement::Rule(Box::new(rule))),
     ]
 }
 
@@ -79,7 +79,7 @@ fn operand<T: std::fmt::Debug + Clone + 'static>(
 
 fn address() -> impl Strategy<Value = Address> {
     prop_oneof![
-        4 => address_range().prop_map(Address::Range),
+        address_range().prop_map(Address::Range),
         set_name().prop_map(Address::Set),
         name().prop_map(Address::Container),
         name().prop_map(Address::Netns),
@@ -87,9 +87,9 @@ fn address() -> impl Strategy<Value = Address> {
     ]
 }
 
-pub fn address_range() -> impl Strategy<Value = AddressRange> {
-    let v4 = any::<u32>().prop_map(|bits| IpAddr::from(Ipv4Addr::from(bits)));
-    let v6 = any::<u128>().prop_map(|bits| IpAddr::from(Ipv6Addr::from(bits)));
+pub(crate) fn address_range() -> impl Strategy<Value = AddressRange> {
+    let v4 = || any::<u32>().prop_map(|bits| IpAddr::from(Ipv4Addr::from(bits)));
+    let v6 = || any::<u128>().prop_map(|bits| IpAddr::from(Ipv6Addr::from(bits)));
     let range = |ends: (IpAddr, IpAddr)| {
         let (first, last) = (ends.0.min(ends.1), ends.0.max(ends.1));
         AddressRange::new(first, last).expect("in order and of one family")
@@ -99,11 +99,11 @@ pub fn address_range() -> impl Strategy<Value = AddressRange> {
         AddressRange::network(address, length).expect("not too long")
     };
     prop_oneof![
-        (v4, v4).prop_map(range),
-        (v6, v6).prop_map(range),
-        (v4, any::<u8>()).prop_map(network),
-        (v6, any::<u8>()).prop_map(network),
-        prop_oneof![v4, v6].prop_map(AddressRange::from),
+        (v4(), v4()).prop_map(range),
+        (v6(), v6()).prop_map(range),
+        (v4(), any::<u8>()).prop_map(network),
+        (v6(), any::<u8>()).prop_map(network),
+        prop_oneof![v4(), v6()].prop_map(AddressRange::from),
     ]
 }
 
@@ -182,7 +182,7 @@ fn icmp() -> impl Strategy<Value = Icmp> {
     })
 }
 
-pub fn rule() -> impl Strategy<Value = Rule> {
+pub(crate) fn rule() -> impl Strategy<Value = Rule> {
     let id = (any::<u32>(), any::<u32>())
         .prop_map(|(a, b)| IdRange::new(a.min(b), a.max(b)).expect("in order"));
     let mark = (any::<bool>(), any::<u32>(), any::<u32>()).prop_map(|(not, value, mask)| Mark {

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A [`Program`] to the bytes that the kernel takes.
+
+use crate::ast::{Basic, Device, Limit, NewNamespaces, Otherwise, RejectWith, Verdict};
+use crate::blob::Blob;
+use crate::program::{Condition, Program, ProgramRule, Test};
+use crate::ranges::Addresses;
+use nftrace_core::abi::ABI;
+use nftrace_core::policy::layout::{
+    self, Answer, Cgroup, Header, New, Pattern, Range128, Range32, Rate, Span, ELSE_ACCEPT, IPV4,
+    IPV6, LOG, MAGIC, MAX_BLOB, PLACES, SHADOW,
+};
+use nftrace_core::policy::{Kind, Place};
+use nftrace_core::record;
+use std::collections::HashMap;
+use std::sync::Arc;
+use zerocopy::{Immutable, IntoBytes};
+
+/// Makes the blob that the kernel and the classifier take.
+///
+/// # Errors
+///
+/// What is too large, as a sentence.
+pub fn compile(program: &Program) -> Result<Blob, String> {
+    let mut compiler = Compiler::default();
+    for rule in &program.rules {
+        compiler.rule(rule)?;
+    }
+    let header = compiler.header(program)?;
+    let bytes = compiler.bytes(&header, &program.text)?;
+    Ok(Blob::from(&bytes[..]))
+}
+
+/// Sets of one pool.
+struct Sets<T> {
+    elements: Vec<T>,
+    spans: Vec<Span>,
+}
+
+impl<T> Default for Sets<T> {
+    fn default() -> Self {
+        Self {
+            elements: Vec::new(),
+            spans: Vec::new(),
+        }
+    }
+}
+
+impl<T: Copy> Sets<T> {
+    /// Adds a set; returns its number.
+    fn add(&mut self, set: &[T]) -> Result<u32, String> {
+        let span = Span {
+            first: number(self.elements.len())?,
+            count: number(set.len())?,
+        };
+        self.elements.extend_from_slice(set);
+        self.spans.push(span);
+        number(self.spans.len() - 1)
+    }
+}
+
+fn number(number: usize) -> Result<u32, String> {
+    u32::try_from(number).map_err(|_| too_large())
+}
+
+fn too_large() -> String {
+    format!(
+        "the policy is too large: compiled it may have {} MiB; a prefix of IPv4 takes 8 bytes, one of IPv6 32",
+        MAX_BLOB >> 20
+    )
+}
+
+#[derive(Default)]
+struct Compiler {
+    rules: Vec<layout::Rule>,
+    conditions: Vec<layout::Condition>,
+    ranges32: Sets<Range32>,
+    ranges128: Sets<Range128>,
+    words: Sets<u64>,
+    cgroups: Sets<Cgroup>,
+    patterns: Sets<Pattern>,
+    /// Named sets that are there already, by where they are in memory.
+    addresses: HashMap<*const Addresses, (u32, u32)>,
+    ports: HashMap<*const Vec<Range32>, u32>,
+}
+
+impl Compiler {
+    fn rule(&mut self, rule: &ProgramRule) -> Result<(), String> {
+        let first_condition = number(self.conditions.len())?;
+        for condition in &rule.conditions {
+            self.condition(condition)?;
+        }
+        if rule.families == 0 {
+            self.never()?;
+        }
+        let count = self.conditions.len() - first_condition as usize;
+        let (verdict, answer, queue, otherwise) = match rule.verdict {
+            Verdict::Accept => (record::Verdict::Accept, Answer::Fitting, 0, 0),
+            Verdict::Drop => (record::Verdict::Drop, Answer::Fitting, 0, 0),
+            Verdict::Reject(with) => (record::Verdict::Reject, answer(with), 0, 0),
+            Verdict::Queue {
+                number,
+                otherwise: Otherwise(otherwise),
+            } => {
+                let accepts = otherwise == Basic::Accept;
+                let otherwise = if accepts { ELSE_ACCEPT } else { 0 };
+                (record::Verdict::Queue, Answer::Fitting, number, otherwise)
+            }
+        };
+        let shadow = if rule.shadow { SHADOW } else { 0 };
+        let log = if rule.log { LOG } else { 0 };
+        let places = rule.places.iter();
+        self.rules.push(layout::Rule {
+            identity: rule.identity,
+            first_condition,
+            conditions: u16::try_from(count).map_err(|_| too_large())?,
+            places: places.fold(0, |places, place| places | 1 << place.number()),
+            families: if rule.families == 0 {
+                IPV4 | IPV6
+            } else {
+                rule.families
+            },
+            verdict: verdict as u8,
+            flags: shadow | log | otherwise,
+            answer: answer as u8,
+            queue,
+            limit: rule.limit.map(rate).unwrap_or_default(),
+            burst: rule
+                .limit
+                .map_or(0, |limit| limit.burst.unwrap_or(limit.count)),
+            log_limit: rule.log_limit.map(rate).unwrap_or_default(),
+            text: number(rule.text_at)?,
+            text_len: number(rule.text.len())?,
+            ..layout::Rule::default()
+        });
+        Ok(())
+    }
+
+    /// A condition that is never met.
+    fn never(&mut self) -> Result<(), String> {
+        let first = self.words.add(&[])?;
+        self.push(Kind::Namespace, false, first, 0);
+        Ok(())
+    }
+
+    fn push(&mut self, kind: Kind, not: bool, first: u32, second: u32) {
+        self.conditions.push(layout::Condition {
+            kind: kind as u8,
+            negated: not.into(),
+            first,
+            second,
+            ..layout::Condition::default()
+        });
+    }
+
+    fn condition(&mut self, condition: &Condition) -> Result<(), String> {
+        let (kind, first, second) = match &condition.test {
+            Test::Namespace(cookies) => (Kind::Namespace, self.words.add(cookies)?, 0),
+            Test::Protocol(ranges) => (Kind::Protocol, self.ranges32.add(ranges)?, 0),
+            Test::Fragment => (Kind::Fragment, 0, 0),
+            Test::Icmp(range) => (Kind::Icmp, self.ranges32.add(&[*range])?, 0),
+            Test::SourcePort(ports) => (Kind::SourcePort, self.ports(ports)?, 0),
+            Test::DestinationPort(ports) => (Kind::DestinationPort, self.ports(ports)?, 0),
+            Test::EitherPort(ports) => (Kind::EitherPort, self.ports(ports)?, 0),
+            Test::OriginalPort(ports) => (Kind::OriginalDestinationPort, self.ports(ports)?, 0),
+            Test::Flags(flags) => (Kind::TcpFlags, flags.value.into(), flags.mask.into()),
+            Test::Source(addresses) => self.addresses(Kind::Source, addresses)?,
+            Test::Destination(addresses) => self.addresses(Kind::Destination, addresses)?,
+            Test::Original(addresses) => self.addresses(Kind::OriginalDestination, addresses)?,
+            Test::Input(devices) => (Kind::Input, self.devices(devices)?, 0),
+            Test::Output(devices) => (Kind::Output, self.devices(devices)?, 0),
+            Test::Mark(value, mask) => (Kind::Mark, *value, *mask),
+            Test::State(bits) => (Kind::State, *bits, 0),
+            Test::Cgroup(cgroups) => (Kind::Cgroup, self.cgroups.add(cgroups)?, 0),
+            Test::Classid(ranges) => (Kind::Classid, self.ranges32.add(ranges)?, 0),
+            Test::Uid(ranges) => (Kind::Uid, self.ranges32.add(ranges)?, 0),
+        };
+        self.push(kind, condition.not, first, second);
+        Ok(())
+    }
+
+    fn ports(&mut self, ports: &Arc<Vec<Range32>>) -> Result<u32, String> {
+        if let Some(number) = self.ports.get(&Arc::as_ptr(ports)) {
+            return Ok(*number);
+        }
+        let number = self.ranges32.add(ports)?;
+        self.ports.insert(Arc::as_ptr(ports), number);
+        Ok(number)
+    }
+
+    fn addresses(
+        &mut self,
+        kind: Kind,
+        addresses: &Arc<Addresses>,
+    ) -> Result<(Kind, u32, u32), String> {
+        let known = Arc::as_ptr(addresses);
+        if let Some((v4, v6)) = self.addresses.get(&known) {
+            return Ok((kind, *v4, *v6));
+        }
+        let v4 = self.ranges32.add(&addresses.v4)?;
+        let v6 = self.ranges128.add(&addresses.v6)?;
+        self.addresses.insert(known, (v4, v6));
+        Ok((kind, v4, v6))
+    }
+
+    fn devices(&mut self, devices: &[Device]) -> Result<u32, String> {
+        let patterns = devices.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+        self.patterns.add(&patterns)
+    }
+
+    fn header(&self, program: &Program) -> Result<Header, String> {
+        let mut chains = [0; PLACES];
+        for (chain, place) in chains.iter_mut().zip(Place::all()) {
+            *chain = number(self.chain(place).count())?;
+        }
+        let spans = [
+            self.ranges32.spans.len(),
+            self.ranges128.spans.len(),
+            self.words.spans.len(),
+            self.cgroups.spans.len(),
+            self.patterns.spans.len(),
+        ];
+        let elements = [
+            self.ranges32.elements.len(),
+            self.ranges128.elements.len(),
+            self.words.elements.len(),
+            self.cgroups.elements.len(),
+            self.patterns.elements.len(),
+        ];
+        let mut header = Header {
+            magic: MAGIC,
+            abi: ABI,
+            rules: number(self.rules.len())?,
+            conditions: number(self.conditions.len())?,
+            chains,
+            text: number(program.text.len())?,
+            defaults: program.defaults.map(basic),
+            malformed: basic(program.malformed),
+            fragments: basic(program.fragments),
+            new: new_namespaces(program.new) as u8,
+            ..Header::default()
+        };
+        for (to, from) in header.sets.iter_mut().zip(spans) {
+            *to = number(from)?;
+        }
+        for (to, from) in header.elements.iter_mut().zip(elements) {
+            *to = number(from)?;
+        }
+        Ok(header)
+    }
+
+    /// The numbers of the rules at a place.
+    fn chain(&self, place: Place) -> impl Iterator<Item = u32> + '_ {
+        let is_at = move |rule: &layout::Rule| rule.places & 1 << place.number() != 0;
+        let numbered = (0_u32..).zip(&self.rules);
+        numbered
+            .filter(move |(_, rule)| is_at(rule))
+            .map(|(number, _)| number)
+    }
+
+    /// The sections in the order that [`layout`] says.
+    fn bytes(&self, header: &Header, text: &str) -> Result<Vec<u8>, String> {
+        let mut blob = header.as_bytes().to_vec();
+        add(&mut blob, &self.rules);
+        add(&mut blob, &self.ranges128.elements);
+        add(&mut blob, &self.words.elements);
+        add(&mut blob, &self.cgroups.elements);
+        add(&mut blob, &self.patterns.elements);
+        add(&mut blob, &self.conditions);
+        add(&mut blob, &self.ranges32.spans);
+        add(&mut blob, &self.ranges128.spans);
+        add(&mut blob, &self.words.spans);
+        add(&mut blob, &self.cgroups.spans);
+        add(&mut blob, &self.patterns.spans);
+        add(&mut blob, &self.ranges32.elements);
+        for place in Place::all() {
+            let chain: Vec<u32> = self.chain(place).collect();
+            add(&mut blob, &chain);
+        }
+        blob.extend_from_slice(text.as_bytes());
+        if blob.len() > MAX_BLOB {
+            return Err(too_large());
+        }
+        Ok(blob)
+    }
+}
+
+fn add<T: IntoBytes + Immutable>(blob: &mut Vec<u8>, section: &[T]) {
+    blob.extend_from_slice(section.as_bytes());
+}
+
+fn basic(verdict: Basic) -> u8 {
+    match verdict {
+        Basic::Accept => record::Verdict::Accept as u8,
+        Basic::Drop => record::Verdict::Drop as u8,
+    }
+}
+
+/// What holds in new namespaces where nothing is said of them is what holds everywhere.
+fn new_namespaces(new: Option<NewNamespaces>) -> New {
+    match new {
+        None => New::AsElsewhere,
+        Some(NewNamespaces::Accept) => New::Accept,
+        Some(NewNamespaces::Drop) => New::Drop,
+        Some(NewNamespaces::AcceptUntilKnown) => New::AcceptUntilKnown,
+    }
+}
+
+fn answer(with: RejectWith) -> Answer {
+    match with {
+        RejectWith::Usual => Answer::Fitting,
+        RejectWith::TcpReset => Answer::TcpReset,
+        RejectWith::PortUnreachable => Answer::PortUnreachable,
+        RejectWith::HostUnreachable => Answer::HostUnreachable,
+        RejectWith::NetUnreachable => Answer::NetUnreachable,
+        RejectWith::AdminProhibited => Answer::AdminProhibited,
+    }
+}
+
+fn rate(limit: Limit) -> Rate {
+    Rate {
+        events: limit.count,
+        seconds: u32::try_from(limit.per.nanoseconds() / 1_000_000_000).unwrap_or(u32::MAX),
+    }
+}
+
+/// A name is taken as it is: a star at its end is one only where the rule meant it so.
+fn pattern(device: &Device) -> Result<Pattern, String> {
+    let name = device.name.as_bytes();
+    let problem = || format!("no device can have the name {:?}", device.name);
+    let mut pattern = Pattern {
+        len: u8::try_from(name.len()).map_err(|_| problem())?,
+        is_prefix: device.any_end.into(),
+        ..Pattern::default()
+    };
+    if name.is_empty() || name.len() > 15 || name.contains(&0) {
+        return Err(problem());
+    }
+    pattern.name[..name.len()].copy_from_slice(name);
+    Ok(pattern)
+}
