@@ -14,11 +14,12 @@ use kernel::sync::Arc;
 mod bindings;
 mod module;
 
-use bindings::{chardev, netfilter, param, wakeup, work};
-use module::control::COUNTERS;
+use bindings::{chardev, netfilter, param, policy, wakeup, work};
+use module::control::{Fail, COUNTERS};
 use module::datapath::Datapath;
 use module::device::Shared;
 use module::dmesg::Printer;
+use module::policy::{Control, Ending, Keeper};
 use module::rings::Rings;
 use module::tracing::{self, Users};
 
@@ -40,6 +41,10 @@ struct Nftrace {
     /// then no packet comes any more, on any CPU;
     _hooks: netfilter::Registration,
     _timer: wakeup::Timer,
+    /// then the policy goes, and what it had of others;
+    _keeper: Arc<work::Worker<Keeper>>,
+    _policy: Ending,
+    _helpers: policy::Helpers,
     /// then what is in the rings is printed;
     _printer: Arc<work::Worker<Printer>>,
     /// then we say that we are gone.
@@ -74,15 +79,19 @@ impl Drop for Farewell {
 impl Nftrace {
     fn load() -> Result<Self> {
         let rings = Arc::new(Rings::new(param::ring_slots())?, GFP_KERNEL)?;
-        let shared = Arc::new(
-            Shared {
-                rings: rings.clone(),
-            },
-            GFP_KERNEL,
-        )?;
         let printer = work::Worker::new(Printer::new(rings.clone())?)?;
-        let datapath = Arc::new(Datapath::new(rings, printer.clone())?, GFP_KERNEL)?;
         let bridge = param::bridge();
+        let helpers = policy::Helpers::new();
+        let control = Control::new(printer.clone(), bridge, Fail::is_closed())?;
+        let keeper = work::Worker::new(Keeper::new(control.clone()))?;
+        let shared = Shared {
+            rings: rings.clone(),
+            control: control.clone(),
+            keeper: keeper.clone(),
+        };
+        let shared = Arc::new(shared, GFP_KERNEL)?;
+        let datapath = Datapath::new(rings, printer.clone(), keeper.clone())?;
+        let datapath = Arc::new(datapath, GFP_KERNEL)?;
         let timer = wakeup::Timer::new();
         let hooks = netfilter::Registration::new(datapath.clone(), bridge, param::exit())?;
         let families = if bridge {
@@ -107,6 +116,7 @@ impl Nftrace {
         })?;
         // The first line stands before the first record.
         printer.start();
+        keeper.start();
         // The last that may fail: files can be opened from here on.
         let device = chardev::Registration::new(shared)?;
         Ok(Self {
@@ -114,6 +124,9 @@ impl Nftrace {
             _users: users,
             _hooks: hooks,
             _timer: timer,
+            _keeper: keeper,
+            _policy: Ending::new(control),
+            _helpers: helpers,
             _printer: printer,
             _farewell: Farewell,
         })

@@ -215,6 +215,7 @@ macro_rules! param {
 
 param!(control::Ports, nftrace_ports_set, nftrace_ports_get);
 param!(control::Format, nftrace_format_set, nftrace_format_get);
+param!(control::Fail, nftrace_fail_set, nftrace_fail_get);
 param!(
     control::Counters,
     nftrace_counters_set,

@@ -2,7 +2,6 @@
 
 #include <linux/bitfield.h>
 #include <linux/bpf.h>
-#include <linux/cgroup.h>
 #include <linux/filter.h>
 #include <linux/mm.h>
 #include <linux/netfilter_bridge.h>
@@ -14,10 +13,8 @@
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 #include <net/dropreason.h>
-#include <net/inet_sock.h>
 #include <net/net_namespace.h>
 #include <net/netfilter/nf_conntrack.h>
-#include <net/sock.h>
 
 #include "helpers.h"
 
@@ -66,6 +63,12 @@ u16 nftrace_skb_gso_segs(const struct sk_buff *skb)
 	return skb_is_gso(skb) ? skb_shinfo(skb)->gso_segs : 0;
 }
 
+/* Told not to be tracked, which is more than not being tracked. */
+bool nftrace_skb_is_untracked(const struct sk_buff *skb)
+{
+	return (skb_get_nfct(skb) & NFCT_INFOMASK) == IP_CT_UNTRACKED;
+}
+
 bool nftrace_skb_has_conntrack(const struct sk_buff *skb)
 {
 	return skb_get_nfct(skb) != 0;
@@ -102,25 +105,6 @@ bool nftrace_skb_conntrack(const struct sk_buff *skb, struct nftrace_conntrack *
 	hook = rcu_dereference(nf_ct_hook);
 	if (hook && hook->get_id)
 		out->id = hook->get_id(&ct->ct_general);
-	return true;
-}
-
-/* Whose the socket is, which is not who happens to run. */
-bool nftrace_skb_socket(struct sk_buff *skb, const struct net *net, struct nftrace_socket *out)
-{
-	struct sock *sk = skb_to_full_sk(skb);
-
-	if (!sk || !sk_fullsock(sk) || !net_eq(sock_net(sk), net))
-		return false;
-	memset(out, 0, sizeof(*out));
-	out->uid = from_kuid_munged(&init_user_ns, sk_uid(sk));
-#ifdef CONFIG_CGROUP_NET_CLASSID
-	out->classid = sock_cgroup_classid(&sk->sk_cgrp_data);
-#endif
-#ifdef CONFIG_SOCK_CGROUP_DATA
-	if (sock_cgroup_ptr(&sk->sk_cgrp_data))
-		out->cgroup = cgroup_id(sock_cgroup_ptr(&sk->sk_cgrp_data));
-#endif
 	return true;
 }
 

@@ -14,6 +14,7 @@ struct delayed_work;
 struct file;
 struct net;
 struct net_device;
+struct nf_hook_state;
 struct poll_table_struct;
 struct sk_buff;
 struct sock_filter;
@@ -42,6 +43,7 @@ struct nftrace_conntrack {
 	u8 is_ipv6;
 };
 
+bool nftrace_skb_is_untracked(const struct sk_buff *skb);
 bool nftrace_skb_has_conntrack(const struct sk_buff *skb);
 bool nftrace_skb_conntrack(const struct sk_buff *skb, struct nftrace_conntrack *out);
 
@@ -52,7 +54,10 @@ struct nftrace_socket {
 	u32 classid;
 };
 
-bool nftrace_skb_socket(struct sk_buff *skb, const struct net *net, struct nftrace_socket *out);
+bool nftrace_skb_socket(struct sk_buff *skb, const struct nf_hook_state *state,
+			struct nftrace_socket *out);
+/* The id of the cgroup at this level above that of the local socket; 0 for none. */
+u64 nftrace_skb_cgroup_ancestor(struct sk_buff *skb, const struct nf_hook_state *state, u32 level);
 
 /*
  * A packet that is about to be freed: copies from its network header on what it
@@ -118,5 +123,53 @@ bool nftrace_param_bridge(void);
 bool nftrace_param_exit(void);
 u32 nftrace_param_ring_slots(void);
 u32 nftrace_param_log_rate(void);
+
+/* What a policy needs of other modules: see policy.c. Each may sleep. */
+bool nftrace_need_reject(void);
+bool nftrace_need_conntrack(void);
+bool nftrace_need_sockets(void);
+bool nftrace_need_queue(void);
+void nftrace_needs_put(void);
+
+/* What we remember of each namespace. */
+struct nftrace_net {
+	/* The epoch in which it was made. */
+	u64 birth;
+	/* Whether we hold conntrack's hooks in it. */
+	bool is_tracked;
+};
+
+extern unsigned int nftrace_net_id;
+void nftrace_net_born(struct net *net);
+void nftrace_net_leave(struct net *net);
+u64 nftrace_net_birth(const struct net *net);
+u64 nftrace_next_epoch(void);
+int nftrace_track_all(bool wanted);
+
+/* As Answer in core/policy/layout.rs, the first being one of the others. */
+enum nftrace_reject {
+	NFTRACE_TCP_RESET = 1,
+	NFTRACE_PORT_UNREACHABLE = 2,
+	NFTRACE_HOST_UNREACHABLE = 3,
+	NFTRACE_NET_UNREACHABLE = 4,
+	NFTRACE_ADMIN_PROHIBITED = 5,
+};
+
+/* Frees the packet; returns what the hook function has to. */
+unsigned int nftrace_policy_drop(struct sk_buff *skb, u32 error);
+void nftrace_answer(struct sk_buff *skb, const struct nf_hook_state *state, u8 answer);
+
+bool nftrace_module_get(void);
+void nftrace_module_put(void);
+
+/* Who asks for a change. */
+struct nftrace_task {
+	u32 uid;
+	u32 pid;
+	char comm[16];
+};
+
+void nftrace_current(struct nftrace_task *out);
+u64 nftrace_realtime(void);
 
 #endif

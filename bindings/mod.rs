@@ -5,7 +5,7 @@
 //! One file per interface: [`netfilter`] (hooks), [`skb`] (the packet in a hook),
 //! [`tracepoint`] (the end of packets), [`bpf`] (programs that choose packets),
 //! [`memory`] (rings that can be mapped), [`chardev`] (the device) and [`wakeup`]
-//! (its readers), [`work`] (a delayed work item), [`param`] (module parameters),
+//! (its readers), [`policy`] (what a policy asks of others), [`work`] (a delayed work item), [`param`] (module parameters),
 //! [`rcu`]. [`exports`] gives the kernel the names by which it calls us. What is
 //! safe in the `kernel` crate is used from there.
 
@@ -16,6 +16,7 @@ pub(crate) mod chardev;
 pub(crate) mod memory;
 pub(crate) mod netfilter;
 pub(crate) mod param;
+pub(crate) mod policy;
 pub(crate) mod rcu;
 pub(crate) mod skb;
 pub(crate) mod tracepoint;

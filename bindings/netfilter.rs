@@ -15,6 +15,7 @@ use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 
 use nftrace_core::hook::{Family, Hook};
+use nftrace_core::policy::layout::Answer;
 use nftrace_core::record::Kind;
 
 use super::exports::{nftrace_hook, nftrace_hook_exit};
@@ -33,6 +34,9 @@ pub(crate) trait Handler: Send + Sync + 'static {
     /// Looks at a packet and decides about it.
     fn packet(&self, packet: &HookedPacket<'_>) -> Verdict;
 
+    /// Is told that a namespace is being made; may sleep.
+    fn namespace_born(&self);
+
     /// Looks at a packet whose buffer is about to be freed, in any context but NMI;
     /// with a reason if the packet is dropped.
     fn freed(&self, packet: &FreedPacket, reason: Option<&Reason>);
@@ -43,14 +47,57 @@ pub(crate) trait Handler: Send + Sync + 'static {
 pub(crate) enum Verdict {
     /// The packet goes on to the next hook function.
     Accept,
+    /// The packet is gone; who sent it from here is told this error.
+    Drop(Error),
+    /// The packet is gone, and its sender gets this answer.
+    Reject(Answer),
+    /// A program in this namespace decides.
+    Queue {
+        /// The number of the queue.
+        number: u16,
+        /// Whether the packet goes on when no program does.
+        else_accept: bool,
+    },
 }
 
 impl Verdict {
-    /// The number that netfilter knows, `NF_…`.
-    const fn number(self) -> c_uint {
-        match self {
-            Self::Accept => generated::NF_ACCEPT,
-        }
+    /// Does it, and returns the number that netfilter wants, `NF_…`.
+    ///
+    /// # Safety
+    ///
+    /// `skb` and `state` are those of a running hook function, which returns that
+    /// number and touches `skb` no more.
+    #[inline]
+    unsafe fn execute(
+        self,
+        skb: *mut bindings::sk_buff,
+        state: *const generated::nf_hook_state,
+    ) -> c_uint {
+        let error = match self {
+            Self::Accept => return generated::NF_ACCEPT,
+            Self::Queue {
+                number,
+                else_accept,
+            } => return Self::queue(number, else_accept),
+            Self::Reject(answer) => {
+                // SAFETY: The contract is the same.
+                unsafe { generated::nftrace_answer(skb, state, answer as u8) };
+                EPERM
+            }
+            Self::Drop(error) => error,
+        };
+        // SAFETY: The contract is the same.
+        unsafe { generated::nftrace_policy_drop(skb, error.to_errno().unsigned_abs()) }
+    }
+
+    /// As `NF_QUEUE_NR()`.
+    const fn queue(number: u16, else_accept: bool) -> c_uint {
+        let bypass = if else_accept {
+            generated::NF_VERDICT_FLAG_QUEUE_BYPASS
+        } else {
+            0
+        };
+        (number as c_uint) << 16 | generated::NF_QUEUE | bypass
     }
 }
 
@@ -141,7 +188,7 @@ pub(super) unsafe fn run_hook(
     state: *const generated::nf_hook_state,
     kind: Kind,
 ) -> c_uint {
-    let accept = Verdict::Accept.number();
+    let accept = generated::NF_ACCEPT;
     // SAFETY: By the invariants of `HANDLER`, the pointer is null or is valid
     // until after the RCU read-side critical section in which we are.
     let Some(handler) = (unsafe { HANDLER.load(Ordering::Acquire).as_ref() }) else {
@@ -154,7 +201,10 @@ pub(super) unsafe fn run_hook(
     let Some(packet) = (unsafe { HookedPacket::new(skb, state, kind) }) else {
         return accept;
     };
-    handler.packet(&packet).number()
+    let verdict = handler.packet(&packet);
+    // SAFETY: The contract is the same; `packet`, which borrows `skb`, is not used
+    // any more.
+    unsafe { verdict.execute(skb, state) }
 }
 
 /// The body of the probes: `reason` is that of a drop, and where it happened.
@@ -186,6 +236,8 @@ pub(super) unsafe fn run_freed(
 ///
 /// To be called as `pernet_operations.init` only: `net` is valid.
 unsafe extern "C" fn namespace_init(net: *mut bindings::net) -> c_int {
+    // SAFETY: `net` is valid, and has our memory in it.
+    unsafe { generated::nftrace_net_born(net) };
     for (hooks, count) in groups() {
         // SAFETY: `net` is valid, and there are so many hooks, which live until the
         // module is gone, before which all of them are unregistered.
@@ -199,7 +251,23 @@ unsafe extern "C" fn namespace_init(net: *mut bindings::net) -> c_int {
         }
     }
     NAMESPACES.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: By the invariants of `HANDLER`, the pointer is null or valid: it goes
+    // only after the operations are unregistered, which waits for this function.
+    if let Some(handler) = unsafe { HANDLER.load(Ordering::Acquire).as_ref() } {
+        handler.namespace_born();
+    }
     0
+}
+
+/// Gives back what we hold of others in a namespace that goes, or from which we go.
+/// It comes before any other's exit, so that what we give back is still there.
+///
+/// # Safety
+///
+/// To be called as `pernet_operations.pre_exit` only: `net` is valid.
+unsafe extern "C" fn namespace_pre_exit(net: *mut bindings::net) {
+    // SAFETY: `net` is valid, and has our memory in it.
+    unsafe { generated::nftrace_net_leave(net) };
 }
 
 /// Unregisters the hooks in a namespace that goes, or from which we go.
@@ -232,7 +300,10 @@ static PERNET_OPERATIONS: PernetOperations = PernetOperations(core::cell::Unsafe
     // SAFETY: All zeroes is a value of this C structure of links and optional functions.
     let mut ops: generated::pernet_operations = unsafe { core::mem::zeroed() };
     ops.init = Some(namespace_init);
+    ops.pre_exit = Some(namespace_pre_exit);
     ops.exit = Some(namespace_exit);
+    ops.id = ptr::addr_of_mut!(generated::nftrace_net_id);
+    ops.size = size_of::<generated::nftrace_net>();
     ops
 }));
 

@@ -35,6 +35,9 @@ MODULE_PARM_DESC(ports, "ports to trace: up to 64 ports or ranges, e.g. 8080,900
 NFTRACE_PARAM(format, 0644);
 MODULE_PARM_DESC(format, "how the kernel log is written: v1 or classic; default v1 (string)");
 
+NFTRACE_PARAM(fail, 0444);
+MODULE_PARM_DESC(fail, "open: the module may be unloaded while a policy is loaded; closed: it may not; default open (string)");
+
 NFTRACE_PARAM(counters, 0444);
 MODULE_PARM_DESC(counters, "what was counted since the module was loaded (read only)");
 

@@ -136,6 +136,12 @@ impl HookedPacket<'_> {
         unsafe { generated::nftrace_skb_gso_segs(self.skb.as_ptr()) }
     }
 
+    /// Whether conntrack was told to leave the packet alone.
+    pub(crate) fn is_untracked(&self) -> bool {
+        // SAFETY: By the type invariants, `skb` is valid.
+        unsafe { generated::nftrace_skb_is_untracked(self.skb.as_ptr()) }
+    }
+
     /// The connection that conntrack has put the packet into.
     #[inline]
     pub(crate) fn conntrack(&self) -> Option<Conntrack> {
@@ -190,14 +196,22 @@ impl HookedPacket<'_> {
     /// The local socket that sends the packet, or will get it.
     pub(crate) fn socket(&self) -> Option<Socket> {
         let mut found = generated::nftrace_socket::default();
-        // SAFETY: By the type invariants, `skb` and `state->net` are valid; the packet
+        // SAFETY: By the type invariants, `skb` and `state` are valid; the packet
         // holds its socket, or RCU does.
-        unsafe { generated::nftrace_skb_socket(self.skb.as_ptr(), self.state.net, &mut found) }
+        unsafe { generated::nftrace_skb_socket(self.skb.as_ptr(), self.state, &mut found) }
             .then_some(Socket {
                 uid: found.uid,
                 classid: found.classid,
                 cgroup: found.cgroup,
             })
+    }
+
+    /// The id of the cgroup that the local socket is in, or below, and that is
+    /// `level` below the root; 0 for none.
+    pub(crate) fn cgroup_ancestor(&self, level: u32) -> u64 {
+        // SAFETY: By the type invariants, `skb` and `state` are valid; the packet
+        // holds its socket, or RCU does.
+        unsafe { generated::nftrace_skb_cgroup_ancestor(self.skb.as_ptr(), self.state, level) }
     }
 
     /// Where the packet's data end, were they in one piece: a number to compare.
@@ -229,6 +243,14 @@ impl HookedPacket<'_> {
     pub(crate) fn cookie(&self) -> u64 {
         // SAFETY: By the type invariants, `state->net` is valid.
         unsafe { generated::nftrace_net_cookie(self.state.net) }
+    }
+
+    /// In which epoch the namespace was made: see [`super::policy`].
+    #[inline]
+    pub(crate) fn namespace_birth(&self) -> u64 {
+        // SAFETY: By the type invariants, `state->net` is valid; it has our memory
+        // for as long as our hooks are in it.
+        unsafe { generated::nftrace_net_birth(self.state.net) }
     }
 
     /// The inode number of the namespace.

@@ -14,7 +14,7 @@ use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::record::Record;
 
 /// The version of everything here. Only equality has a meaning.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// The name of the device below `/dev`.
 pub const DEVICE_NAME: &str = "nftrace";
@@ -91,7 +91,8 @@ pub struct Stats {
     pub malformed: u64,
 }
 
-/// What [`IOC_SET_FILTER`] and [`IOC_GET_FILTER`] are about: bytes as in [`crate::trace`].
+/// Bytes that go one way or the other, as in [`crate::trace`] for [`IOC_SET_FILTER`] and
+/// [`IOC_GET_FILTER`].
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
@@ -110,12 +111,12 @@ pub const SEEK_OLDEST: u32 = 0;
 /// Behind the newest record, where each reader starts.
 pub const SEEK_NEWEST: u32 = 1;
 
-const READ: u32 = 2;
-const WRITE: u32 = 1;
+pub(crate) const READ: u32 = 2;
+pub(crate) const WRITE: u32 = 1;
 
 /// As `_IOC()` of `asm-generic/ioctl.h`.
 #[allow(clippy::cast_possible_truncation, reason = "the structures are small")]
-const fn ioc(direction: u32, number: u32, size: usize) -> u32 {
+pub(crate) const fn ioc(direction: u32, number: u32, size: usize) -> u32 {
     (direction << 30) | ((size as u32) << 16) | (0xf7 << 8) | number
 }
 

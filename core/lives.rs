@@ -197,7 +197,8 @@ impl<S: AsRef<[Entry]>, H: KeyedHash> Lives<S, H> {
         Some(value)
     }
 
-    fn identity(&self, address: u64, birth: u64) -> u64 {
+    /// The identity of the packet at an address, first seen at `birth`.
+    pub fn identity(&self, address: u64, birth: u64) -> u64 {
         self.hash.hash(&[address, birth])
     }
 

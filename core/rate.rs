@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How many records of one namespace are printed.
+//! How often something may happen: records of one namespace that are printed, a
+//! rule of a policy that matches.
+
+use ::core::sync::atomic::{AtomicU64, Ordering};
 
 /// A window of one second, in nanoseconds.
 pub const WINDOW: u64 = 1_000_000_000;
@@ -48,9 +51,58 @@ impl Limiter {
     }
 }
 
+/// A token bucket that any number of CPUs take from at once.
+///
+/// It holds the time at which it would be full again, had nothing been taken since
+/// (the "generic cell rate algorithm"): one number, no lock.
+#[derive(Debug, Default)]
+pub struct Bucket(AtomicU64);
+
+impl Bucket {
+    /// Takes a token at `time`, in nanoseconds, if there is one, where `events` new
+    /// ones come in so many `seconds`, and no more than `burst` are kept.
+    #[inline]
+    pub fn take(&self, time: u64, events: u32, seconds: u32, burst: u32) -> bool {
+        let interval = u64::from(seconds)
+            .wrapping_mul(WINDOW)
+            .checked_div(events.into())
+            .unwrap_or(0);
+        let ahead = interval.saturating_mul(u64::from(burst.saturating_sub(1)));
+        let latest = time.saturating_add(ahead);
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full| {
+                (full <= latest).then(|| full.max(time).saturating_add(interval))
+            })
+            .is_ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_burst_at_once_and_then_so_many_a_second() {
+        let bucket = Bucket::default();
+        let start = 5 * WINDOW;
+        let burst = (0..100).filter(|_| bucket.take(start, 10, 1, 4)).count();
+        assert_eq!(burst, 4);
+        // A thousand attempts in the next two seconds.
+        let later = (0..1000)
+            .filter(|step| bucket.take(start + step * 2_000_000, 10, 1, 4))
+            .count();
+        assert_eq!(later, 19, "one each 100 ms, from the first of them on");
+    }
+
+    #[test]
+    fn a_bucket_that_was_left_alone_is_full_but_not_more() {
+        let bucket = Bucket::default();
+        assert!(bucket.take(0, 1, 60, 3));
+        let later = (0..10)
+            .filter(|_| bucket.take(1000 * WINDOW, 1, 60, 3))
+            .count();
+        assert_eq!(later, 3);
+    }
 
     #[test]
     fn a_window_lets_the_rate_through_and_counts_the_rest() {

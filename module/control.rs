@@ -104,6 +104,53 @@ impl Param for Format {
     }
 }
 
+/// What becomes of the module while a policy is loaded: `fail=`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Fail {
+    /// It may be unloaded, and then nothing is protected.
+    Open = 0,
+    /// It stays.
+    Closed = 1,
+}
+
+static FAIL: AtomicU8 = AtomicU8::new(Fail::Open as u8);
+
+impl Fail {
+    /// Whether the module stays.
+    pub(crate) fn is_closed() -> bool {
+        FAIL.load(Ordering::Relaxed) == Self::Closed as u8
+    }
+}
+
+/// A way to fail that there is not.
+pub(crate) struct UnknownFail;
+
+impl fmt::Display for UnknownFail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is no such way; use open or closed")
+    }
+}
+
+impl Param for Fail {
+    const NAME: &'static str = "fail";
+    type Error<'a> = UnknownFail;
+
+    fn set<'a>(value: &'a str, _locked: &Locked) -> Result<(), UnknownFail> {
+        let fail = match value.trim_ascii() {
+            "open" => Self::Open,
+            "closed" => Self::Closed,
+            _ => return Err(UnknownFail),
+        };
+        FAIL.store(fail as u8, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn get(out: &mut dyn fmt::Write) -> fmt::Result {
+        out.write_str(if Self::is_closed() { "closed" } else { "open" })
+    }
+}
+
 /// What was counted since the module was loaded.
 #[derive(Default)]
 pub(crate) struct Counters {

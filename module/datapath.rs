@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What happens to a packet in a hook: copy its headers, parse them, ask the
-//! filter, and write a record where it says so.
+//! policy and the filter, and write a record where one of them says so.
 //!
 //! Nothing here sleeps, allocates, prints or takes a lock.
 
@@ -11,15 +11,17 @@ use kernel::prelude::*;
 use kernel::sync::{rcu, Arc};
 use kernel::time::{ClockSource as _, Monotonic};
 
-use nftrace_core::hook::{Family, Hook};
+use nftrace_core::hook::Hook;
 use nftrace_core::lives::{self, Death, Lives, Sighting};
-use nftrace_core::packet::{self, Icmp, Network, Packet, Transport, MAX_HEADERS};
+use nftrace_core::packet::{self, Icmp, Network, Packet, Transport};
 use nftrace_core::recent::{self, Key, Recent, DATAGRAM_LIFETIME, FLOW_LIFETIME};
-use nftrace_core::record::{Conntrack, DropSite, Record, Site};
+use nftrace_core::record::{Conntrack, DropSite, Kind, Record, Site};
 use nftrace_core::trace::Surroundings;
 
 use super::control::COUNTERS;
 use super::dmesg::Printer;
+use super::headers::{self, WINDOW};
+use super::policy::{self, Judgement, Keeper, Read};
 use super::rings::{Rings, Storage};
 use super::tracing::{Tracing, TRACING};
 use crate::bindings::netfilter::{Handler, Verdict};
@@ -34,14 +36,6 @@ const RECENT: usize = 4096;
 /// Entries of the table of packets that are under way: 448 KiB.
 const LIVES: usize = 8192;
 
-/// Bytes that are copied of each packet: enough for IPv6 with one extension
-/// header, or IPv4 with options, and TCP.
-const WINDOW: usize = 128;
-
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
-const ETHERTYPE_VLAN: [u16; 2] = [0x8100, 0x88a8];
-
 /// Nanoseconds of the monotonic clock.
 pub(crate) fn now() -> u64 {
     u64::try_from(Monotonic::ktime_get()).unwrap_or(0)
@@ -51,6 +45,7 @@ pub(crate) fn now() -> u64 {
 pub(crate) struct Datapath {
     rings: Arc<Rings>,
     printer: Arc<Worker<Printer>>,
+    keeper: Arc<Worker<Keeper>>,
     /// Datagrams whose first fragment was traced.
     fragments: Recent<Storage<recent::Entry>, SipHash>,
     /// Flows that are traced though they are not what is asked for by themselves.
@@ -58,15 +53,14 @@ pub(crate) struct Datapath {
     lives: Lives<Storage<lives::Entry>, SipHash>,
 }
 
-/// Where a packet's network header starts, and which it is.
-struct Start {
-    network: Network,
-    offset: u32,
-}
-
 impl Datapath {
-    /// A datapath that writes into `rings` and tells `printer` so.
-    pub(crate) fn new(rings: Arc<Rings>, printer: Arc<Worker<Printer>>) -> Result<Self> {
+    /// A datapath that writes into `rings` and tells `printer` so, and `keeper` of
+    /// namespaces that come.
+    pub(crate) fn new(
+        rings: Arc<Rings>,
+        printer: Arc<Worker<Printer>>,
+        keeper: Arc<Worker<Keeper>>,
+    ) -> Result<Self> {
         let recent = |lifetime| -> Result<_> {
             let entries = Storage::new(RECENT, || recent::Entry::new(0))?;
             Ok(Recent::new(entries, SipHash::new(), lifetime))
@@ -75,80 +69,25 @@ impl Datapath {
         Ok(Self {
             rings,
             printer,
+            keeper,
             fragments: recent(DATAGRAM_LIFETIME)?,
             flows: recent(FLOW_LIFETIME)?,
             lives: Lives::new(entries, SipHash::new()),
         })
     }
 
-    /// Finds the network header; none where the packet is neither IPv4 nor IPv6.
-    #[inline]
-    fn start(hooked: &HookedPacket<'_>) -> Option<Start> {
-        let network = match hooked.family() {
-            Family::Ipv4 => Network::Ipv4,
-            Family::Ipv6 => Network::Ipv6,
-            Family::Bridge => return Self::start_of_frame(hooked),
-        };
-        Some(Start {
-            network,
-            offset: hooked.network_offset()?,
-        })
-    }
-
-    /// The same for a frame, which starts behind its Ethernet header and may have
-    /// up to two VLAN tags.
-    fn start_of_frame(hooked: &HookedPacket<'_>) -> Option<Start> {
-        let mut ethertype = hooked.ethertype();
-        let mut offset = 0;
-        while ETHERTYPE_VLAN.contains(&ethertype) && offset < 8 {
-            let mut tag = [0; 4];
-            if !hooked.copy(offset, &mut tag) {
-                return None;
-            }
-            let [_, _, high, low] = tag;
-            ethertype = u16::from_be_bytes([high, low]);
-            offset += 4;
-        }
-        let network = match ethertype {
-            ETHERTYPE_IPV4 => Network::Ipv4,
-            ETHERTYPE_IPV6 => Network::Ipv6,
-            _ => return None,
-        };
-        Some(Start { network, offset })
-    }
-
-    /// Parses a copy of the first `N` bytes.
-    #[inline]
-    fn parse<const N: usize>(
+    /// Writes a record of the packet if it is traced; whether it did.
+    fn trace(
+        &self,
         hooked: &HookedPacket<'_>,
-        start: &Start,
-        total: usize,
-    ) -> Result<Packet, packet::Error> {
-        let mut buffer = [0; N];
-        let window = buffer.get_mut(..total.min(N)).unwrap_or_default();
-        if !hooked.copy(start.offset, window) {
-            return Err(packet::Error::Truncated);
-        }
-        packet::parse(start.network, window, total)
-    }
-
-    /// The same for the packet that has more headers than most; out of line, so
-    /// that the large copy costs others no stack.
-    #[cold]
-    #[inline(never)]
-    fn parse_all_headers(
-        hooked: &HookedPacket<'_>,
-        start: &Start,
-        total: usize,
-    ) -> Result<Packet, packet::Error> {
-        Self::parse::<MAX_HEADERS>(hooked, start, total)
-    }
-
-    /// Writes a record of the packet if it is traced.
-    fn trace(&self, hooked: &HookedPacket<'_>, packet: &Packet, len: u32, offset: u32) {
+        packet: &Packet,
+        len: u32,
+        offset: u32,
+        judgement: Option<&Judgement>,
+    ) -> bool {
         let critical_section = rcu::read_lock();
         let Some(tracing) = TRACING.read(&critical_section) else {
-            return;
+            return false;
         };
         let sighting = Sighting {
             address: hooked.address(),
@@ -168,40 +107,69 @@ impl Datapath {
             None => self.is_traced(tracing, hooked, packet, conntrack.as_ref(), offset),
         };
         let Some(by_itself) = why else {
-            return;
+            return false;
         };
         let time = clock.unwrap_or_else(now);
         self.remember(tracing, hooked, packet, conntrack.as_ref(), by_itself, time);
         let skb = known.unwrap_or_else(|| self.lives.begin(&sighting, packet, time));
-        self.write(tracing, |time, cpu| {
-            let site = Site {
-                kind: sighting.kind,
-                hook: sighting.hook,
-                family: sighting.family,
-                time,
-                cookie: sighting.cookie,
-                inode: sighting.inode,
-                dev: hooked.dev(),
-                input: hooked.input(),
-                output: hooked.output(),
-                skb,
-                len,
-                mark: hooked.mark(),
-                gso_segs: hooked.gso_segs(),
-                cpu,
-                conntrack,
-                socket: hooked.socket(),
-                logged: tracing.is_logged,
-            };
-            Record::new(&site, packet)
+        let is_logged = tracing.is_logged || judgement.is_some_and(|judged| judged.by.is_logged);
+        self.write(is_logged, |time, cpu| {
+            let mut record = Record::new(&site(hooked, len, skb, is_logged, time, cpu), packet);
+            if let Some(judged) = judgement {
+                judged.note(judged.main(), &mut record);
+            }
+            record
         });
+        true
+    }
+
+    /// Writes a record for the kernel's log, because a rule says so.
+    #[cold]
+    #[inline(never)]
+    fn log(
+        &self,
+        hooked: &HookedPacket<'_>,
+        packet: &Packet,
+        len: u32,
+        judged: &Judgement,
+        read: Read,
+    ) {
+        self.write(true, |time, cpu| {
+            // An identity of its own: nobody follows the packet.
+            let skb = self.lives.identity(hooked.address(), time);
+            let mut record = Record::new(&site(hooked, len, skb, true, time, cpu), packet);
+            judged.note(read, &mut record);
+            record
+        });
+    }
+
+    /// Writes what there is to write of a packet.
+    #[inline]
+    fn write_down(
+        &self,
+        hooked: &HookedPacket<'_>,
+        packet: &Packet,
+        len: u32,
+        offset: u32,
+        judgement: Option<&Judgement>,
+    ) {
+        let is_traced = TRACING.is_some() && self.trace(hooked, packet, len, offset, judgement);
+        let Some(judged) = judgement else {
+            return;
+        };
+        if judged.by.is_logged && !is_traced {
+            self.log(hooked, packet, len, judged, judged.by);
+        }
+        if let Some(shadow) = judged.shadow.filter(|shadow| shadow.is_logged) {
+            self.log(hooked, packet, len, judged, shadow);
+        }
     }
 
     /// Writes a record, and sees to it that the kernel's log gets it where it should.
     #[inline]
-    fn write(&self, tracing: &Tracing, make: impl FnOnce(u64, u16) -> Record) {
+    fn write(&self, is_logged: bool, make: impl FnOnce(u64, u16) -> Record) {
         self.rings.produce(make);
-        if tracing.is_logged {
+        if is_logged {
             self.printer.kick();
         }
     }
@@ -352,7 +320,7 @@ impl Datapath {
             return;
         }
         let (name, location) = (reason.name(), reason.location());
-        self.write(tracing, |time, cpu| {
+        self.write(tracing.is_logged, |time, cpu| {
             let site = DropSite {
                 time,
                 death,
@@ -365,6 +333,29 @@ impl Datapath {
             };
             Record::of_drop(&site, &packet)
         });
+    }
+}
+
+/// Where and when a packet is, and what surrounds its headers.
+fn site(hooked: &HookedPacket<'_>, len: u32, skb: u64, logged: bool, time: u64, cpu: u16) -> Site {
+    Site {
+        kind: hooked.kind(),
+        hook: hooked.hook(),
+        family: hooked.family(),
+        time,
+        cookie: hooked.cookie(),
+        inode: hooked.inode(),
+        dev: hooked.dev(),
+        input: hooked.input(),
+        output: hooked.output(),
+        skb,
+        len,
+        mark: hooked.mark(),
+        gso_segs: hooked.gso_segs(),
+        cpu,
+        conntrack: hooked.conntrack(),
+        socket: hooked.socket(),
+        logged,
     }
 }
 
@@ -386,7 +377,7 @@ fn flow(packet: &Packet) -> Key {
 impl Handler for Datapath {
     #[inline]
     fn is_active(&self) -> bool {
-        TRACING.is_some()
+        TRACING.is_some() || policy::is_active()
     }
 
     #[inline]
@@ -394,25 +385,39 @@ impl Handler for Datapath {
         if hooked.is_second_pass() {
             return Verdict::Accept;
         }
-        let Some(start) = Self::start(hooked) else {
+        let Some(start) = headers::start(hooked) else {
             return Verdict::Accept;
         };
         let len = hooked.len().saturating_sub(start.offset);
         let total = len as usize;
-        let parsed = match Self::parse::<WINDOW>(hooked, &start, total) {
-            Err(packet::Error::WindowTooSmall) => Self::parse_all_headers(hooked, &start, total),
-            parsed => parsed,
-        };
-        match parsed {
-            Ok(packet) => self.trace(hooked, &packet, len, start.offset),
+        let headers = match headers::read(hooked, &start, total) {
+            Ok(packet) => Some(packet),
             Err(packet::Error::Truncated) => {
                 COUNTERS.truncated.fetch_add(1, Ordering::Relaxed);
+                None
             }
             Err(packet::Error::Malformed | packet::Error::WindowTooSmall) => {
                 COUNTERS.malformed.fetch_add(1, Ordering::Relaxed);
+                None
             }
+        };
+        let headers = headers.as_ref();
+        // The end of a hook is only watched.
+        let judgement = if hooked.kind() == Kind::Entry {
+            policy::judge(hooked, &policy::Packet { headers, len })
+        } else {
+            None
+        };
+        if let Some(packet) = headers {
+            self.write_down(hooked, packet, len, start.offset, judgement.as_ref());
         }
-        Verdict::Accept
+        judgement.map_or(Verdict::Accept, |judged| {
+            judged.verdict(hooked.hook(), headers)
+        })
+    }
+
+    fn namespace_born(&self) {
+        self.keeper.kick();
     }
 
     #[inline]

@@ -22,10 +22,12 @@ use nftrace_core::trace::{Header, MAX_SPEC};
 
 use super::control::COUNTERS;
 use super::datapath::now;
+use super::policy::{self, Control, Keeper};
 use super::rings::Rings;
 use super::tracing;
 use crate::bindings::chardev::File;
 use crate::bindings::memory::RingMemory;
+use crate::bindings::work::Worker;
 use crate::bindings::{netfilter, param, protocol_not_supported};
 
 /// How long a reader waits for a record that is being written.
@@ -35,6 +37,10 @@ const BUSY: Delta = Delta::from_micros(200);
 pub(crate) struct Shared {
     /// What is read.
     pub(crate) rings: Arc<Rings>,
+    /// What changes policies.
+    pub(crate) control: Arc<Control>,
+    /// What looks after them.
+    pub(crate) keeper: Arc<Worker<Keeper>>,
 }
 
 /// An open file: a reader with a position of its own.
@@ -61,14 +67,17 @@ impl State {
     }
 }
 
-fn read_value<T: FromBytes + IntoBytes + Default>(argument: usize) -> Result<T> {
+pub(super) fn read_value<T: FromBytes + IntoBytes + Default>(argument: usize) -> Result<T> {
     let mut value = T::default();
     let user = UserSlice::new(UserPtr::from_addr(argument), size_of::<T>());
     user.reader().read_slice(value.as_mut_bytes())?;
     Ok(value)
 }
 
-fn write_value<T: IntoBytes + zerocopy::Immutable>(argument: usize, value: &T) -> Result {
+pub(super) fn write_value<T: IntoBytes + zerocopy::Immutable>(
+    argument: usize,
+    value: &T,
+) -> Result {
     UserSlice::new(UserPtr::from_addr(argument), size_of::<T>())
         .writer()
         .write_slice(value.as_bytes())
@@ -242,7 +251,12 @@ impl File for Reader {
             IOC_SEEK => self.seek(argument)?,
             IOC_SET_FILTER => Self::set_filter(argument)?,
             IOC_GET_FILTER => Self::get_filter(argument)?,
-            _ => return Err(ENOTTY),
+            _ => {
+                let Shared {
+                    control, keeper, ..
+                } = &*self.shared;
+                policy::device::ioctl(control, keeper, command, argument).unwrap_or(Err(ENOTTY))?;
+            }
         }
         Ok(0)
     }

@@ -78,8 +78,9 @@ struct State {
     namespaces: RBTree<u64, Namespace>,
     /// How far each ring was read.
     cursors: KVec<Cursor>,
-    /// Whether the log gets what is traced; else what is in the rings is passed over.
-    is_following: bool,
+    /// For how many reasons the log gets records: what is traced is for it, a rule of
+    /// the policy says so. For none, what is in the rings is passed over.
+    reasons: u32,
 }
 
 /// Prints records in the order of their times, whichever CPU they are from.
@@ -100,27 +101,31 @@ impl Printer {
         Ok(try_pin_init!(Self {
             rings,
             init_inode: init_net_inode(),
-            state <- new_mutex!(State { namespaces, cursors, is_following: false }, "nftrace::Printer::state"),
+            state <- new_mutex!(State { namespaces, cursors, reasons: 0 }, "nftrace::Printer::state"),
         }? Error))
     }
 
-    /// From now on the log gets what is traced; what came so far was not for it.
+    /// From now on the log gets records for one more reason; what came so far was not
+    /// for it, where there was none.
     pub(crate) fn follow(&self) {
         let mut state = self.state.lock();
-        self.rings.place(&mut state.cursors, Cursor::newest);
-        state.is_following = true;
+        if state.reasons == 0 {
+            self.rings.place(&mut state.cursors, Cursor::newest);
+        }
+        state.reasons = state.reasons.saturating_add(1);
     }
 
     /// What came so far was for the log, though nobody had told us yet.
     pub(crate) fn follow_from_start(&self) {
-        self.state.lock().is_following = true;
+        let mut state = self.state.lock();
+        state.reasons = state.reasons.saturating_add(1);
     }
 
-    /// Prints what came so far; what comes from now on is not for the log.
+    /// Prints what came so far; what comes from now on is for the log for one reason less.
     pub(crate) fn unfollow(&self) {
         let mut state = self.state.lock();
         self.drain_all(&mut state);
-        state.is_following = false;
+        state.reasons = state.reasons.saturating_sub(1);
     }
 
     /// Prints everything. Where a record is being written, that is waited for, but
@@ -139,7 +144,7 @@ impl Printer {
     /// Returns whether all of them could be printed; one that is still being
     /// written holds up those that may be later.
     fn drain(&self, state: &mut State) -> bool {
-        if !state.is_following {
+        if state.reasons == 0 {
             return true;
         }
         let until = now();

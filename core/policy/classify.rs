@@ -218,9 +218,9 @@ impl<S: Subject> Question<'_, S> {
         match address {
             IpAddr::V4(address) => self.in32(condition, address.to_bits()),
             IpAddr::V6(address) => {
-                let set =
-                    self.tables
-                        .set(Pool::Ranges128, self.tables.ranges128, condition.second);
+                let set = self
+                    .tables
+                    .set(Pool::Ranges128, self.tables.ranges128, condition.second);
                 holds128(set, halves(address.octets()))
             }
         }
@@ -436,4 +436,3 @@ pub fn classify<S: Subject, O: Observer>(
     };
     Decision { action, by }
 }
-

@@ -8,6 +8,7 @@
 
 mod classify;
 mod condition;
+pub mod control;
 pub mod layout;
 mod tables;
 #[cfg(test)]

@@ -65,8 +65,7 @@ impl<'a> Tables<'a> {
     /// [`Flaw::NotABlob`], [`Flaw::Abi`], [`Flaw::Size`]: they are not there.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Refusal> {
         let at = |flaw| Refusal { offset: 0, flaw };
-        let (header, mut rest) =
-            Header::ref_from_prefix(bytes).map_err(|_| at(Flaw::NotABlob))?;
+        let (header, mut rest) = Header::ref_from_prefix(bytes).map_err(|_| at(Flaw::NotABlob))?;
         if header.magic != MAGIC {
             return Err(at(Flaw::NotABlob));
         }

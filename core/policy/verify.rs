@@ -214,7 +214,10 @@ impl Tables<'_> {
         let mut is_good = condition.negated <= 1 && condition.reserved == 0;
         for (pool, operand) in kind.pools().iter().zip(operands) {
             if let Some(pool) = pool {
-                let sets = self.spans.get(*pool as usize).map_or(0, |spans| spans.len());
+                let sets = self
+                    .spans
+                    .get(*pool as usize)
+                    .map_or(0, |spans| spans.len());
                 is_good &= (operand as usize) < sets;
             } else if !matches!(kind, Kind::TcpFlags | Kind::State | Kind::Mark) {
                 is_good &= operand == 0;
@@ -284,10 +287,7 @@ impl Tables<'_> {
         for (number, rule) in self.rules.iter().enumerate() {
             let first = rule.first_condition as usize;
             let behind = first.wrapping_add(usize::from(rule.conditions));
-            let Some(conditions) = self
-                .conditions
-                .get(first..behind)
-                .filter(|_| first == end)
+            let Some(conditions) = self.conditions.get(first..behind).filter(|_| first == end)
             else {
                 return refuse(number, Flaw::Order);
             };

@@ -181,6 +181,8 @@ mod has {
     /// The addresses are known: not where a dropped packet's headers could not be read.
     pub(super) const PACKET: u16 = 1 << 11;
     pub(super) const LOGGED: u16 = 1 << 12;
+    /// The rule is not enforced: it did not decide.
+    pub(super) const SHADOW: u16 = 1 << 13;
 }
 
 const _: () = assert!(size_of::<Record>() == RECORD_WORDS * 8);
@@ -437,6 +439,16 @@ impl Record {
     /// Says what was decided.
     pub fn set_verdict(&mut self, verdict: Verdict) {
         self.verdict = verdict as u8;
+    }
+
+    /// Says that the rule of the record is not enforced, and did not decide.
+    pub fn set_shadow(&mut self) {
+        self.has |= has::SHADOW;
+    }
+
+    /// Whether the rule of the record did not decide: it only would have.
+    pub fn is_shadow(&self) -> bool {
+        self.has(has::SHADOW)
     }
 
     /// The record of a packet's end, at the hook that it entered last.

@@ -101,8 +101,8 @@ impl fmt::Display for V1<'_> {
             record.verdict().map_or("-", Verdict::name),
         )?;
         match record.rule {
-            0 => f.write_str("-")?,
-            rule => write!(f, "{rule}")?,
+            rule if rule != 0 && !record.is_shadow() => write!(f, "{rule}")?,
+            _ => f.write_str("-")?,
         }
         if let Some(fragment) = packet.fragment {
             let more = if fragment.more { "+" } else { "" };
@@ -122,6 +122,12 @@ impl fmt::Display for V1<'_> {
         }
         if record.kind() == Kind::Exit {
             f.write_str(" at=exit")?;
+        }
+        if record.generation != 0 {
+            write!(f, " generation={}", record.generation)?;
+        }
+        if record.is_shadow() {
+            write!(f, " shadow={}", record.rule)?;
         }
         if let Some(dropped) = record.dropped() {
             write!(f, " drop={} location={}", dropped.name, dropped.location)?;

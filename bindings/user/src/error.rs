@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use nftrace_core::abi::ABI;
+use nftrace_core::policy::Refusal;
 use rustix::io::Errno;
 
 /// What can go wrong with the device.
@@ -62,6 +63,53 @@ pub enum Error {
         "the filter is too large for the module; use fewer conditions, or a shorter expression"
     )]
     FilterTooLarge,
+    /// The module found the compiled policy not to be sound.
+    #[error(
+        "the module refused the policy{}; the old one stays in force; report this",
+        reason(refusal)
+    )]
+    PolicyRefused {
+        /// Why.
+        refusal: Option<Refusal>,
+    },
+    /// The policy has more bytes than the module takes.
+    #[error("the policy is too large for the module: compiled it may have 64 MiB; the old one stays in force")]
+    PolicyTooLarge,
+    /// The kernel has not so much memory.
+    #[error("the kernel has no memory for the policy; the old one stays in force")]
+    PolicyNoMemory,
+    /// Something is missing that the policy's rules need.
+    #[error(
+        "the policy needs {missing} of the kernel, which cannot be loaded; see 'modprobe' and the \
+         kernel's configuration; the old policy stays in force"
+    )]
+    PolicyNeeds {
+        /// What is missing: names of kernel modules.
+        missing: String,
+    },
+    /// The hooks of the bridge family are not there.
+    #[error(
+        "the policy has rules for bridges, but the module was loaded without their hooks; load it \
+         with: insmod nftrace.ko bridge=1; the old policy stays in force"
+    )]
+    PolicyNeedsBridge,
+    /// Another policy is on trial.
+    #[error(
+        "another policy is on trial: end that first, with 'nftrace confirm' or 'nftrace rollback'"
+    )]
+    PolicyOnTrial,
+    /// The policy in force is not the one that was expected.
+    #[error(
+        "somebody else has changed the policy meanwhile; nothing was done: look at 'nftrace history', \
+         and try again"
+    )]
+    PolicyStale,
+    /// There is no such generation.
+    #[error("{}", no_generation(*generation))]
+    NoGeneration {
+        /// Which one was asked for; none for whichever there is.
+        generation: Option<u32>,
+    },
     /// A read ended inside a frame.
     #[error(
         "the module handed over {bytes} bytes, which are no whole number of frames; report this"
@@ -81,6 +129,24 @@ pub enum Error {
         /// What the kernel answered.
         source: Errno,
     },
+}
+
+fn reason(refusal: &Option<Refusal>) -> String {
+    refusal
+        .as_ref()
+        .map_or_else(String::new, |refusal| format!(": {refusal}"))
+}
+
+fn no_generation(generation: Option<u32>) -> String {
+    match generation {
+        Some(generation) => format!(
+            "generation {generation} is not there, or not on trial; 'nftrace history' shows which \
+             there are"
+        ),
+        None => {
+            "there is nothing to restore or to confirm; 'nftrace history' shows what was".to_owned()
+        }
+    }
 }
 
 /// What may fail with an [`Error`].

@@ -11,7 +11,9 @@ mod device;
 mod error;
 mod map;
 pub mod netns;
+mod policy;
 
 pub use device::{Device, Start, DEFAULT_PATH};
 pub use error::{Error, Result};
 pub use map::{MappedReader, Rings};
+pub use policy::Loading;

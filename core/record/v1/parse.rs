@@ -67,6 +67,11 @@ pub fn parse(line: &str) -> Option<Record> {
             Some(("at", "exit")) => record.kind = Kind::Exit as u8,
             Some(("drop", name)) => reason = Some(name),
             Some(("location", value)) => location = value,
+            Some(("generation", value)) => record.generation = value.parse().ok()?,
+            Some(("shadow", value)) => {
+                record.rule = value.parse().ok()?;
+                record.set_shadow();
+            }
             Some(("classid", value)) => {
                 let classid = u32::from_str_radix(value.strip_prefix("0x")?, 16).ok()?;
                 record.set_socket(&Socket {

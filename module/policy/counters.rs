@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How often rules and defaults decided: of each together, and in each namespace.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use kernel::cpu::{nr_cpu_ids, CpuId};
+use kernel::prelude::*;
+
+use nftrace_core::policy::control::Count;
+
+use crate::module::rings::Storage;
+
+/// Entries of the table of namespaces: 896 KiB.
+const ENTRIES: usize = 16384;
+
+/// How many places of the table one key may have.
+const PROBES: usize = 8;
+
+/// Bytes that the counters of all rules may have for being several times there.
+const SHARED: usize = 16 << 20;
+
+/// What is counted of one thing.
+#[derive(Default)]
+struct Tally {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    last: AtomicU64,
+}
+
+/// Numbers that were counted.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sum {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
+    pub(super) last: u64,
+}
+
+impl Tally {
+    #[inline]
+    fn add(&self, sum: &Sum) {
+        self.packets.fetch_add(sum.packets, Ordering::Relaxed);
+        self.bytes.fetch_add(sum.bytes, Ordering::Relaxed);
+        // Of two CPUs that are here at once, either is right enough.
+        if self.last.load(Ordering::Relaxed) < sum.last {
+            self.last.store(sum.last, Ordering::Relaxed);
+        }
+    }
+
+    fn get(&self) -> Sum {
+        Sum {
+            packets: self.packets.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            last: self.last.load(Ordering::Relaxed),
+        }
+    }
+
+    fn take(&self) -> Sum {
+        Sum {
+            packets: self.packets.swap(0, Ordering::Relaxed),
+            bytes: self.bytes.swap(0, Ordering::Relaxed),
+            last: self.last.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What is counted in one namespace of one slot.
+#[derive(Default)]
+struct Entry {
+    /// [`key`]; 0 while the entry is free.
+    key: AtomicU64,
+    cookie: AtomicU64,
+    /// The slot, and above it the inode number.
+    place: AtomicU64,
+    tally: Tally,
+}
+
+/// A number for a namespace and a slot, never 0: no two that there will be have the same.
+#[inline]
+fn key(cookie: u64, slot: u32) -> u64 {
+    // The finaliser of SplitMix64, a bijection, of what hardly ever falls together.
+    let mut mixed = cookie ^ u64::from(slot).wrapping_add(1).rotate_right(24);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) | 1
+}
+
+/// The counters of one policy.
+pub(super) struct Counters {
+    /// One after the other for each shard: a tally for each slot.
+    totals: Storage<Tally>,
+    slots: usize,
+    /// A CPU's shard is its number and this.
+    shard_mask: usize,
+    table: Storage<Entry>,
+}
+
+impl Counters {
+    /// All zero, for so many slots.
+    pub(super) fn new(slots: usize) -> Result<Self> {
+        let cpus = (nr_cpu_ids() as usize).max(1);
+        let most = SHARED
+            .checked_div(slots.saturating_mul(size_of::<Tally>()))
+            .unwrap_or(1)
+            .clamp(1, cpus);
+        // The largest power of two that is not larger.
+        let shards = 1_usize.wrapping_shl(most.ilog2());
+        let total = slots.checked_mul(shards).ok_or(E2BIG)?;
+        Ok(Self {
+            totals: Storage::new(total, Tally::default)?,
+            slots,
+            shard_mask: shards.wrapping_sub(1),
+            table: Storage::new(ENTRIES, Entry::default)?,
+        })
+    }
+
+    #[inline]
+    fn total(&self, shard: usize, slot: u32) -> Option<&Tally> {
+        let at = shard.wrapping_mul(self.slots).wrapping_add(slot as usize);
+        self.totals.as_ref().get(at)
+    }
+
+    /// The entry of a slot in a namespace; none where the table has no room.
+    #[inline]
+    fn entry(&self, cookie: u64, inode: u32, slot: u32) -> Option<&Entry> {
+        let key = key(cookie, slot);
+        let table = self.table.as_ref();
+        for probe in 0..PROBES {
+            let at = (key as usize).wrapping_add(probe) & (ENTRIES - 1);
+            let entry = table.get(at)?;
+            match entry.key.load(Ordering::Acquire) {
+                found if found == key => return Some(entry),
+                0 => {}
+                _ => continue,
+            }
+            let claimed = entry
+                .key
+                .compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire);
+            match claimed {
+                Ok(_) => {
+                    entry.cookie.store(cookie, Ordering::Relaxed);
+                    let place = u64::from(inode) << 32 | u64::from(slot);
+                    entry.place.store(place, Ordering::Release);
+                    return Some(entry);
+                }
+                Err(found) if found == key => return Some(entry),
+                Err(_) => {}
+            }
+        }
+        None
+    }
+
+    /// Counts a packet.
+    #[inline]
+    pub(super) fn count(&self, slot: u32, cookie: u64, inode: u32, sum: &Sum) {
+        let shard = CpuId::current().as_u32() as usize & self.shard_mask;
+        if let Some(tally) = self.total(shard, slot) {
+            tally.add(sum);
+        }
+        if let Some(entry) = self.entry(cookie, inode, slot) {
+            entry.tally.add(sum);
+        }
+    }
+
+    /// Moves here what others counted, for each of their slots that `slot_of` says
+    /// to be one of ours. They are no longer in use.
+    pub(super) fn take_over(&self, others: &Self, slot_of: impl Fn(u32) -> Option<u32>) {
+        for slot in 0..others.slots as u32 {
+            let Some(to) = slot_of(slot).and_then(|slot| self.total(0, slot)) else {
+                continue;
+            };
+            for shard in 0..=others.shard_mask {
+                if let Some(from) = others.total(shard, slot) {
+                    to.add(&from.take());
+                }
+            }
+        }
+        for from in others.table.as_ref() {
+            let (cookie, place) = (
+                from.cookie.load(Ordering::Relaxed),
+                from.place.load(Ordering::Acquire),
+            );
+            let Some(slot) = slot_of(place as u32).filter(|_| cookie != 0) else {
+                continue;
+            };
+            if let Some(to) = self.entry(cookie, (place >> 32) as u32, slot) {
+                to.tally.add(&from.tally.take());
+            }
+        }
+    }
+
+    /// Everything that is not zero, the sums of all namespaces first.
+    pub(super) fn list(&self) -> Result<KVVec<Count>> {
+        let mut list = KVVec::new();
+        for slot in 0..self.slots as u32 {
+            let mut sum = Sum::default();
+            for shard in 0..=self.shard_mask {
+                let part = self.total(shard, slot).map(Tally::get).unwrap_or_default();
+                sum.packets = sum.packets.wrapping_add(part.packets);
+                sum.bytes = sum.bytes.wrapping_add(part.bytes);
+                sum.last = sum.last.max(part.last);
+            }
+            Self::push(&mut list, 0, u64::from(slot), sum)?;
+        }
+        for entry in self.table.as_ref() {
+            let place = entry.place.load(Ordering::Acquire);
+            let cookie = entry.cookie.load(Ordering::Relaxed);
+            if cookie != 0 {
+                Self::push(&mut list, cookie, place, entry.tally.get())?;
+            }
+        }
+        Ok(list)
+    }
+
+    fn push(list: &mut KVVec<Count>, cookie: u64, place: u64, sum: Sum) -> Result {
+        if sum.packets == 0 {
+            return Ok(());
+        }
+        let count = Count {
+            cookie,
+            packets: sum.packets,
+            bytes: sum.bytes,
+            last: sum.last,
+            inode: (place >> 32) as u32,
+            slot: place as u32,
+        };
+        Ok(list.push(count, GFP_KERNEL)?)
+    }
+}
