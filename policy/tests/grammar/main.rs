@@ -2,16 +2,16 @@
 
 //! What is printed reads as the same, and what is wrong is said where it is.
 
-mod support;
+mod any;
 
 use nftrace_policy::parse;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_printed_reads_as_the_same_statements(policy in support::policy()) {
+    fn what_is_printed_reads_as_the_same_statements(policy in any::policy()) {
         let text = policy.to_string();
         prop_assert_eq!(text.lines().count(), policy.statements.len());
         match parse(&text) {

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel's classifier makes of compiled policies is what they say.
+
+mod oracle;
+mod universe;
+
+use nftrace_core::policy::{classify, layout, verify, Observer, Place};
+use nftrace_policy::ast::{DefaultFor, Rule};
+use nftrace_policy::{compile, load_text, resolve, Document, Memory};
+use proptest::prelude::*;
+use std::fmt::Write as _;
+
+/// The policy with those of these rules that are not refused.
+fn document(rules: &[Rule], defaults: &[DefaultFor]) -> Document {
+    let mut text = universe::SETS.to_string();
+    for default in defaults {
+        let at = nftrace_policy::ast::Spans::default();
+        let what = default.clone();
+        writeln!(text, "{}", nftrace_policy::ast::Default { what, at }).expect("memory");
+    }
+    for rule in rules {
+        let alone = format!("{}{rule}\n", universe::SETS);
+        if load_text("rule", &alone, &Memory::default()).is_ok() {
+            writeln!(text, "{rule}").expect("memory");
+        }
+    }
+    load_text("policy", &text, &Memory::default()).unwrap_or_else(|report| panic!("{report}"))
+}
+
+#[derive(Default)]
+struct Shadowed(Vec<u32>);
+
+impl Observer for Shadowed {
+    fn is_within_limit(&mut self, number: u32, _: &layout::Rule) -> bool {
+        oracle::is_within_limit(number)
+    }
+
+    fn shadowed(&mut self, number: u32, _: &layout::Rule) {
+        self.0.push(number);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn compiled_policies_decide_as_their_text_says(
+        rules in prop::collection::vec(universe::rule(), 0..40),
+        defaults in universe::defaults(),
+        packets in prop::collection::vec((universe::packet(), universe::world()), 40),
+    ) {
+        let document = document(&rules, &defaults);
+        let program = resolve(&document, &universe::Names)
+            .unwrap_or_else(|report| panic!("{report}"));
+        let blob = compile(&program).expect("it is small");
+        let tables = blob.tables().expect("it is a blob");
+        prop_assert!(verify(&tables).is_ok(), "{:?}\n{}", verify(&tables), document.policy);
+        for (packet, mut world) in packets {
+            // Connections are of one family.
+            world.original = world.original.filter(|(address, _)| {
+                packet.is_none_or(|packet| packet.src.is_ipv4() == address.is_ipv4())
+            });
+            for place in Place::all() {
+                let mut shadowed = Shadowed::default();
+                let decision = classify(&tables, place, packet.as_ref(), &world, &mut shadowed);
+                let wanted = oracle::decide(&document.policy, &world, place, packet.as_ref());
+                prop_assert_eq!(
+                    (decision.action, decision.by, shadowed.0),
+                    wanted,
+                    "{:?} {:?} at {:?}\n{}", packet, world, place, document.policy
+                );
+            }
+        }
+    }
+}
