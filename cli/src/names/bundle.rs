@@ -93,28 +93,67 @@ fn podman(root: &Path, id: &str) -> Option<String> {
         .next()
 }
 
-/// The annotations in the container's OCI specification.
-fn spec(root: &Path, id: &str) -> Option<Labels> {
-    #[derive(Deserialize)]
-    struct Spec {
-        #[serde(default)]
-        annotations: BTreeMap<String, String>,
+/// A container that containerd runs.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) id: String,
+    /// Its first process, when it was started.
+    pub(super) pid: u32,
+    pub(super) labels: Labels,
+}
+
+/// The containers that containerd runs, by the folders that it has for them. Their users
+/// choose their ids, which no control group tells from other words.
+pub(super) fn tasks(root: &Path) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    // Docker's have Docker's names.
+    let namespaces = task_folders(root)
+        .into_iter()
+        .filter(|folder| !folder.ends_with("moby"));
+    for bundle in namespaces.flat_map(|folder| folders(&folder)) {
+        let id = bundle.file_name().and_then(|name| name.to_str());
+        let pid = fs::read_to_string(bundle.join("init.pid")).ok();
+        let pid = pid.and_then(|pid| pid.trim().parse().ok());
+        if let (Some(id), Some(pid)) = (id, pid) {
+            tasks.push(Task {
+                id: id.to_owned(),
+                pid,
+                labels: annotations(&bundle).unwrap_or_default(),
+            });
+        }
     }
-    let tasks = root.join("run/containerd/io.containerd.runtime.v2.task");
-    let mut places: Vec<PathBuf> = folders(&tasks)
+    tasks
+}
+
+/// Where containerd has a folder for each of its namespaces.
+fn task_folders(root: &Path) -> Vec<PathBuf> {
+    ["run/containerd", "run/k3s/containerd"]
+        .iter()
+        .flat_map(|state| folders(&root.join(state).join("io.containerd.runtime.v2.task")))
+        .collect()
+}
+
+fn spec(root: &Path, id: &str) -> Option<Labels> {
+    let mut places: Vec<PathBuf> = task_folders(root)
         .iter()
         .map(|namespace| namespace.join(id))
         .collect();
-    let k3s = root.join("run/k3s/containerd/io.containerd.runtime.v2.task");
-    places.extend(folders(&k3s).iter().map(|namespace| namespace.join(id)));
     places.push(
         root.join("run/containers/storage/overlay-containers")
             .join(id)
             .join("userdata"),
     );
-    let spec: Spec = places
-        .iter()
-        .find_map(|place| json(&place.join("config.json")))?;
+    places.iter().find_map(|place| annotations(place))
+}
+
+/// The annotations in the container's OCI specification.
+fn annotations(bundle: &Path) -> Option<Labels> {
+    #[derive(Deserialize)]
+    struct Spec {
+        #[serde(default)]
+        annotations: BTreeMap<String, String>,
+    }
+    let spec: Spec = json(&bundle.join("config.json"))?;
     let get = |keys: &[&str]| {
         keys.iter()
             .find_map(|&key| spec.annotations.get(key))

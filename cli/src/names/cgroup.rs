@@ -110,8 +110,22 @@ fn machine_or_unit(part: &str) -> Option<Owner> {
         .then(|| owner(Kind::Unit, unescape(part)))?
 }
 
+/// Whether a control group of the process is that of the container: any of its
+/// hierarchies is enough.
+pub(super) fn is_of(text: &str, id: &str) -> bool {
+    let mut paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    // As a folder, or as the end of a scope: cri-containerd-ID.scope, SLICE:cri-containerd:ID.
+    paths.any(|path| {
+        path.split('/').any(|part| {
+            let part = part.strip_suffix(".scope").unwrap_or(part);
+            let rest = part.strip_suffix(id);
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(['-', ':']))
+        })
+    })
+}
+
 /// A container's id as the engines make them.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

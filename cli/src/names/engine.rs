@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{http, Kind};
+use super::{cgroup, http, Kind};
 
 /// An engine's API socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,9 +223,10 @@ fn own_name(names: &[String]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// How engines write an id where a name is wanted.
+/// How engines write an id where a name is wanted; one that a person chose is a name.
 pub(super) fn short(id: &str) -> String {
-    id.chars().take(12).collect()
+    let shown = if cgroup::is_id(id) { 12 } else { usize::MAX };
+    id.chars().take(shown).collect()
 }
 
 const fn title(kind: Kind) -> &'static str {

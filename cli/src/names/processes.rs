@@ -33,6 +33,18 @@ pub(super) struct Scan {
     pub(super) hidden: usize,
 }
 
+impl Scan {
+    /// The namespace that a process was seen in.
+    pub(super) fn namespace_of(&self, pid: u32) -> Option<u32> {
+        let mut all = self.namespaces.iter();
+        let is_in = |inhabitants: &Inhabitants| {
+            let mut processes = inhabitants.processes.iter();
+            processes.any(|process| process.pid == pid)
+        };
+        all.find_map(|(&inode, inhabitants)| is_in(inhabitants).then_some(inode))
+    }
+}
+
 /// Reads `proc`. A process may end at any moment, and is then left out.
 pub(super) fn scan(proc: &Path) -> io::Result<Scan> {
     let mut scan = Scan::default();
@@ -66,6 +78,11 @@ pub(super) fn scan(proc: &Path) -> io::Result<Scan> {
 /// The container or unit of a process.
 pub(super) fn owner(dir: &Path) -> Option<Owner> {
     cgroup::owner(&fs::read_to_string(dir.join("cgroup")).ok()?)
+}
+
+/// Whether a process is in the control group of that container.
+pub(super) fn is_in(dir: &Path, id: &str) -> bool {
+    fs::read_to_string(dir.join("cgroup")).is_ok_and(|text| cgroup::is_of(&text, id))
 }
 
 fn comm(dir: &Path) -> Option<String> {

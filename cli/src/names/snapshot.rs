@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 
+use super::bundle::Labels;
 use super::cgroup::Owner;
 use super::engine::{self, Container, Socket};
 use super::processes::{self, Scan};
@@ -210,17 +212,18 @@ impl Building<'_> {
 
     /// What the engines say. Returns the containers that do not run.
     fn engines(&mut self) -> Vec<Name> {
+        let (there, absent): (Vec<&Socket>, Vec<&Socket>) = {
+            let sockets = self.sources.sockets.iter();
+            sockets.partition(|socket| socket.path.exists())
+        };
+        for socket in absent.into_iter().filter(|socket| socket.wanted) {
+            let path = socket.path.display();
+            self.unseen
+                .push(format!("no container engine answers: {path} is not there"));
+        }
         let mut stopped = Vec::new();
-        for socket in &self.sources.sockets {
-            if !socket.path.exists() {
-                if socket.wanted {
-                    let path = socket.path.display();
-                    self.unseen
-                        .push(format!("no container engine answers: {path} is not there"));
-                }
-                continue;
-            }
-            match engine::containers(socket) {
+        for answer in ask_all(&there) {
+            match answer {
                 Ok(containers) => {
                     for container in containers {
                         stopped.extend(self.container(container));
@@ -289,25 +292,58 @@ impl Building<'_> {
                 if !owner.kind.is_container() && (is_host || elsewhere()) {
                     continue;
                 }
-                let names = owner_names(&self.sources.root, owner, *pid, is_host);
-                if let Some(namespace) = self.namespaces.get_mut(&inode) {
-                    for name in names {
-                        let known = |known: &Name| match &name.id {
-                            Some(_) => known.id == name.id,
-                            None => (known.kind, &known.name) == (name.kind, &name.name),
-                        };
-                        if !namespace.names.iter().any(known) {
-                            namespace.names.push(name);
-                        }
-                    }
-                }
+                let labels = bundle::labels(&self.sources.root, owner);
+                self.add(inode, names_of(owner, labels, *pid, is_host));
+            }
+        }
+        for task in bundle::tasks(&self.sources.root) {
+            // The number may be another's since.
+            if !processes::is_in(&processes::dir(&self.proc, task.pid), &task.id) {
+                continue;
+            }
+            if let Some(inode) = scan.namespace_of(task.pid) {
+                let owner = Owner {
+                    kind: Kind::Containerd,
+                    id: task.id,
+                };
+                let names = names_of(&owner, task.labels, task.pid, host == Some(inode));
+                self.add(inode, names);
+            }
+        }
+    }
+
+    /// Names that are not known yet.
+    fn add(&mut self, inode: u32, names: Vec<Name>) {
+        let Some(namespace) = self.namespaces.get_mut(&inode) else {
+            return;
+        };
+        for name in names {
+            let known = |known: &Name| match &name.id {
+                Some(_) => known.id == name.id,
+                None => (known.kind, &known.name) == (name.kind, &name.name),
+            };
+            if !namespace.names.iter().any(known) {
+                namespace.names.push(name);
             }
         }
     }
 }
 
-fn owner_names(root: &Path, owner: &Owner, pid: u32, is_host: bool) -> Vec<Name> {
-    let labels = bundle::labels(root, owner);
+/// At once: an engine may be slow.
+fn ask_all(sockets: &[&Socket]) -> Vec<Result<Vec<Container>, String>> {
+    thread::scope(|scope| {
+        let asked: Vec<_> = sockets
+            .iter()
+            .map(|socket| scope.spawn(|| engine::containers(socket)))
+            .collect();
+        let answers = asked.into_iter().map(thread::ScopedJoinHandle::join);
+        answers
+            .map(|answer| answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+fn names_of(owner: &Owner, labels: Labels, pid: u32, is_host: bool) -> Vec<Name> {
     let mut names = Vec::new();
     if let Some(pod) = &labels.pod {
         let mut name = named(Kind::Pod, pod.clone());

@@ -304,6 +304,37 @@ fn a_pod_and_its_containers_are_named_from_containerds_bundles() {
 }
 
 #[test]
+fn a_container_that_containerd_runs_under_a_name_of_its_users_choice_goes_by_it() {
+    let machine = Machine::new();
+    let bundle = "run/containerd/io.containerd.runtime.v2.task";
+    let named = "a-name-longer-than-an-id-is-shown";
+    for (pid, name, inode, folder) in [
+        (200, named, A, "default"),
+        (201, "db", B, "default"),
+        (202, "db", C, "k8s.io"),
+    ] {
+        machine.process(pid, "httpd", inode, &format!("/{folder}/{name}"));
+        machine.write(
+            &format!("{bundle}/{folder}/{name}/init.pid"),
+            &pid.to_string(),
+        );
+    }
+    // It ended when nobody looked, and another has its number.
+    machine.process(203, "sshd", HOST, "/system.slice/ssh.service");
+    machine.write(&format!("{bundle}/default/old/init.pid"), "203");
+    let names = machine.names();
+    assert_eq!(name(&names, A).as_deref(), Some(named));
+    let (found, pid) = names
+        .resolve_process(&format!("containerd:{named}"))
+        .unwrap();
+    assert_eq!((found.inode, pid), (A, Some(200)));
+    // The same in two of its namespaces, which know nothing of each other.
+    assert!(name(&names, B).unwrap().starts_with("containerd:db["));
+    assert!(name(&names, C).unwrap().starts_with("containerd:db["));
+    assert!(names.resolve("old").is_err());
+}
+
+#[test]
 fn a_unit_names_a_namespace_only_if_all_of_it_is_there() {
     let machine = Machine::new();
     machine.process(100, "sshd", HOST, "/system.slice/ssh.service");
