@@ -28,16 +28,6 @@ keep() {
 	printf '%s %s\n' "$name" "$code" >>"$OUT/codes.txt"
 }
 
-# await_file FILE   until it is there
-await_file() {
-	local i
-	for ((i = 0; i < 200; i++)); do
-		[[ ! -e $1 ]] || return 0
-		sleep 0.05
-	done
-	die "$1 does not come"
-}
-
 case $1 in
 read)
 	load_module log_rate=1
@@ -57,6 +47,7 @@ flood)
 	link host veth0 ctr eth0
 	address ctr eth0 10.0.0.2/24
 	count_and_drop ctr
+	arm ctr eth0
 	load_module log_rate=1
 	run "$NFTRACE" trace set --port 8080 --proto udp
 	"$NFTRACE" watch --json --ready-file /tmp/watching >/dev/null &

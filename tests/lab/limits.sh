@@ -54,6 +54,7 @@ overflow)
 	address ctr eth0 10.0.0.2/24
 	count_and_drop ctr
 	load_module ports=8080 log_rate=3000 ring_slots=64
+	arm ctr eth0
 	generate ctr eth0 12000
 	leave_results 48000 ctr
 	;;

@@ -41,6 +41,16 @@ dropped() {
 	ip netns exec "$1" nft list chain inet lab pre | sed -nE 's/.*counter packets ([0-9]+) .*/\1/p'
 }
 
+# await_file FILE   until it is there
+await_file() {
+	local i
+	for ((i = 0; i < 200; i++)); do
+		[[ ! -e $1 ]] || return 0
+		sleep 0.05
+	done
+	die "$1 does not come"
+}
+
 # hook_lines FILE...   what `nft list hooks` left in each file, as lines "NAME FAMILY HOOK PRIORITY FUNCTION [MODULE]"
 hook_lines() {
 	awk '

@@ -62,6 +62,22 @@ impl Accel {
             Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
         }
     }
+
+    /// The same where the guest's clock shall go with what the guest does: an
+    /// instruction takes a nanosecond, and nobody waits for what is idle.
+    pub(super) fn exact_args(self) -> &'static [&'static str] {
+        match self {
+            Self::Kvm => &[],
+            Self::Tcg => &[
+                "-accel",
+                "tcg,thread=single",
+                "-cpu",
+                "max",
+                "-icount",
+                "shift=0,sleep=off",
+            ],
+        }
+    }
 }
 
 /// The answer in the cache if it was given for this very machine, QEMU and kernel.

@@ -74,7 +74,12 @@ pub(super) fn run(vm: &Vm) -> Result<Report, Box<Failure>> {
 fn build(vm: &Vm, folder: &Folder) -> anyhow::Result<Vmtest> {
     let images = Images::find()?;
     let accel = Accel::get(&images)?;
-    let mut extra_args: Vec<String> = accel.args().iter().map(|&arg| arg.to_owned()).collect();
+    let args = if vm.exact_clock {
+        accel.exact_args()
+    } else {
+        accel.args()
+    };
+    let mut extra_args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
     let drive = |file: &Path| format!("file={},if=virtio,format=raw,readonly=on", file.display());
     extra_args.extend(["-initrd".to_owned(), images.initramfs.display().to_string()]);
     // The order matters: scripts/guest-init takes them as vda and vdb.

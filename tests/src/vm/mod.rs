@@ -52,6 +52,7 @@ pub struct Vm {
     memory: String,
     module: bool,
     command: bool,
+    exact_clock: bool,
 }
 
 /// What a test that ran to its end leaves behind.
@@ -87,6 +88,7 @@ impl Vm {
             memory: "1G".to_owned(),
             module: true,
             command: false,
+            exact_clock: false,
         }
     }
 
@@ -146,6 +148,15 @@ impl Vm {
     #[must_use]
     pub fn with_command(mut self) -> Self {
         self.command = true;
+        self
+    }
+
+    /// One processor, whose clock does not run on while the host is busy with other
+    /// things: for what is about milliseconds. Slow where there is no KVM.
+    #[must_use]
+    pub fn exact_clock(mut self) -> Self {
+        self.cpus = 1;
+        self.exact_clock = true;
         self
     }
 
