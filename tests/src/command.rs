@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 
 use anyhow::{ensure, Context, Result};
 
+use crate::checkout::top;
+
 /// `NFTRACE_COMMAND`, else `nftrace` compiled as the tests were, once.
 ///
 /// # Errors
@@ -36,7 +38,7 @@ fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--package", "nftrace"]);
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.current_dir(top());
     if folder.file_name().is_some_and(|name| name == "release") {
         command.arg("--release");
     }

@@ -3,6 +3,7 @@
 //! What the tests of nftrace share: virtual machines that run a stock kernel, what
 //! the scenarios must show, packets to parse.
 
+pub mod checkout;
 pub mod command;
 pub mod hooks;
 pub mod scenario;

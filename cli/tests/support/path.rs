@@ -9,7 +9,7 @@ use super::{json_lines, stderr, stdout};
 
 /// A log of `tests/logs`.
 pub(crate) fn log(name: &str) -> String {
-    format!("{}/tests/logs/{name}", env!("CARGO_MANIFEST_DIR"))
+    format!("tests/logs/{name}")
 }
 
 /// Names are not looked up: those of the machine that runs the test are no concern.

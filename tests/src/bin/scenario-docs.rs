@@ -8,15 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{ensure, Context, Result};
+use nftrace_tests::checkout::top;
 use nftrace_tests::command;
 use nftrace_tests::scenario::boots;
 use nftrace_tests::scenario::Run;
-
-const TOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// What the head of a script says: its title, and its text with the drawing.
 struct Head {
@@ -26,7 +25,7 @@ struct Head {
 }
 
 fn head(scenario: &str) -> Result<Head> {
-    let script = read(&Path::new(TOP).join(format!("lab/{scenario}.sh")))?;
+    let script = read(&top().join(format!("lab/{scenario}.sh")))?;
     let lines: Vec<&str> = script
         .lines()
         .take_while(|line| line.starts_with('#'))
@@ -106,7 +105,7 @@ fn section(variant: &str, run: &Run) -> Result<String> {
 }
 
 fn write() -> Result<()> {
-    let folder = PathBuf::from(TOP).join("docs/scenarios");
+    let folder = top().join("docs/scenarios");
     fs::create_dir_all(&folder)?;
     let mut pages: BTreeMap<u32, (Head, String)> = BTreeMap::new();
     for boot in boots::ALL {
@@ -122,7 +121,7 @@ fn write() -> Result<()> {
     }
     let mut index = "# Scenarios\n\nEach page is made from a real run (`make docs`). `nftrace lab run S1` does the same on any machine,\n`make lab SCENARIO=S1` in a virtual one.\n\n".to_owned();
     for (number, (head, sections)) in pages {
-        let learn = read(&Path::new(TOP).join(format!("lab/s{number}.md")))?;
+        let learn = read(&top().join(format!("lab/s{number}.md")))?;
         let Head { title, text, .. } = head;
         let page = format!(
             "# {title}\n\n{text}\n\n{}\n\n{}",

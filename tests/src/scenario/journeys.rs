@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::ways::{device, Letters, Way};
-use super::{judge, mismatch, Mismatch, Packet, Taken};
+use super::{judge, mismatch, not_taken, Mismatch, Packet, Taken};
 
 /// A journey, as far as it is looked at here.
 #[derive(Debug, Deserialize)]
@@ -67,13 +67,7 @@ struct Drop {
 /// was not taken by the packets that it is for.
 pub fn packets(text: &str, ways: &[Way]) -> Result<Vec<Taken>, Mismatch> {
     let mut letters = Letters::default();
-    let mut taken: Vec<Taken> = ways
-        .iter()
-        .map(|way| Taken {
-            way: way.clone(),
-            packets: Vec::new(),
-        })
-        .collect();
+    let mut taken = not_taken(ways);
     let mut strange = Vec::new();
     for line in text.lines() {
         let journey: Journey = serde_json::from_str(line)

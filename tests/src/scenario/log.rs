@@ -9,7 +9,7 @@ use nftrace_core::packet::Transport;
 use nftrace_core::record::{v1, Record};
 
 use super::ways::{device, Letters, Way};
-use super::{judge, mismatch, Mismatch, Packet, Taken};
+use super::{judge, mismatch, not_taken, Mismatch, Packet, Taken};
 
 /// The records of a run.
 #[derive(Debug)]
@@ -83,13 +83,7 @@ impl Trace {
     /// taken by the packets that it is for.
     pub fn packets(&self, ways: &[Way]) -> Result<Vec<Taken>, Mismatch> {
         let lines: Vec<Vec<&str>> = ways.iter().map(|way| way.records().collect()).collect();
-        let mut taken: Vec<Taken> = ways
-            .iter()
-            .map(|way| Taken {
-                way: way.clone(),
-                packets: Vec::new(),
-            })
-            .collect();
+        let mut taken = not_taken(ways);
         // The address of a freed packet is used again, so a packet is over when
         // all that is expected of it was seen.
         let mut under_way: HashMap<u64, UnderWay> = HashMap::new();

@@ -41,6 +41,15 @@ pub struct Taken {
     pub packets: Vec<Packet>,
 }
 
+/// No packets yet, for each way.
+fn not_taken(ways: &[Way]) -> Vec<Taken> {
+    let taken = |way: &Way| Taken {
+        way: way.clone(),
+        packets: Vec::new(),
+    };
+    ways.iter().map(taken).collect()
+}
+
 /// What is wrong with a trace.
 #[derive(Debug)]
 pub struct Mismatch(String);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::ways::{self, Way};
 use super::{journeys, mismatch, Mismatch, Taken, Trace};
+use crate::checkout::top;
 use crate::vm::{message, Failure, Report, Vm};
 
 /// A machine that runs scenarios one after the other when the first one is asked for.
@@ -131,7 +132,7 @@ impl Run {
     ///
     /// When there is no such file or section in `tests/ways/`.
     pub fn ways(&self) -> Result<Vec<Way>, Mismatch> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ways");
+        let folder = top().join("tests/ways");
         let text = read(&folder.join(format!("{}.txt", self.scenario)))?;
         ways::parse(&text, &self.section)
     }

@@ -5,13 +5,14 @@
 use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{ensure, Context, Result};
 use rustix::fs::{flock, FlockOperation};
 
 use super::accel::QEMU;
 use super::Vm;
+use crate::checkout::top;
 use crate::command::binary;
 
 /// Where the guest sees the folder: vmtest mounts it there.
@@ -27,12 +28,6 @@ pub(super) struct Folder {
     pub(super) path: PathBuf,
     /// Another run of the same test, from the same checkout, waits for this one.
     _lock: File,
-}
-
-/// The repository's root.
-fn top() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests).to_owned()
 }
 
 /// `S1: a published port` is `s1-a-published-port`.
