@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `nftrace`: shows the way of packets through the network namespaces of a host.
+//! `nftrace`: shows the way of packets through the network namespaces of a host, and
+//! holds them to a policy.
 
 use std::process::ExitCode;
 
@@ -18,6 +19,7 @@ mod output;
 mod path;
 mod pcap_filter;
 mod pcapng;
+mod policy;
 mod record;
 mod recording;
 mod render;
@@ -27,7 +29,7 @@ mod summary;
 mod trace;
 mod watch;
 
-/// Shows the way of packets through the network namespaces of a host.
+/// Shows the way of packets through the network namespaces of a host, and holds them to a policy
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -47,6 +49,19 @@ enum Command {
     Exec(exec::Args),
     Doctor(doctor::Args),
     Lab(lab::Args),
+    Load(policy::load::LoadArgs),
+    Check(policy::check::Args),
+    Show(policy::show::Args),
+    Try(policy::load::TryArgs),
+    Confirm(policy::changes::ConfirmArgs),
+    Rollback(policy::changes::RollbackArgs),
+    Flush(policy::changes::FlushArgs),
+    Panic(policy::changes::PanicArgs),
+    History(policy::changes::HistoryArgs),
+    Explain(policy::explain::Args),
+    Test(policy::test::Args),
+    Import(policy::import::Args),
+    Agent(policy::agent::Args),
 }
 
 /// Exit codes: 0 ok, 1 failed, 2 usage (clap's own); `exec` passes on its program's.
@@ -61,6 +76,19 @@ fn main() -> ExitCode {
         Command::Exec(args) => exec::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Lab(args) => lab::run(args),
+        Command::Load(args) => policy::load::run_load(args),
+        Command::Check(args) => policy::check::run(args),
+        Command::Show(args) => policy::show::run(args),
+        Command::Try(args) => policy::load::run_try(args),
+        Command::Confirm(args) => policy::changes::run_confirm(args),
+        Command::Rollback(args) => policy::changes::run_rollback(args),
+        Command::Flush(args) => policy::changes::run_flush(args),
+        Command::Panic(args) => policy::changes::run_panic(args),
+        Command::History(args) => policy::changes::run_history(args),
+        Command::Explain(args) => policy::explain::run(args),
+        Command::Test(args) => policy::test::run(args),
+        Command::Import(args) => policy::import::run(args),
+        Command::Agent(args) => policy::agent::run(args),
     };
     result.unwrap_or_else(|error| {
         if output::is_closed(&error) {

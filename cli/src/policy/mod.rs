@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Policies: what the command does with their text, and with the module that holds
+//! them. The language itself is the crate `nftrace-policy`.
+
+pub(crate) mod agent;
+pub(crate) mod changes;
+pub(crate) mod check;
+pub(crate) mod explain;
+pub(crate) mod import;
+pub(crate) mod load;
+pub(crate) mod resolver;
+pub(crate) mod show;
+pub(crate) mod test;
