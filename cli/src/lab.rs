@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{ensure, Context as _};
 use clap::Subcommand;
+use nftrace_device::Error;
 use serde::Serialize;
 
 use crate::output;
@@ -250,7 +251,10 @@ fn bring_up(chosen: &Chosen, quiet: bool, hold: bool) -> anyhow::Result<Sandbox>
     let missing: Vec<String> = needs::of(scenario, &Kernel::running())
         .into_iter()
         .filter(|need| need.state == State::Missing)
-        .map(|need| format!("{} {}", need.kind, need.name))
+        .map(|need| match need.kind {
+            "user" => need.name,
+            kind => format!("{kind} {}", need.name),
+        })
         .collect();
     ensure!(
         missing.is_empty(),
@@ -339,6 +343,18 @@ fn down(scenario: Scenario) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The filter that is in force, or why nothing can be recorded. The traffic alone is of
+/// use too, unless its journeys are wanted as something for a program to read.
+fn what_is_traced(device: &DeviceArgs, options: &[&str]) -> anyhow::Result<Result<Vec<u8>, Error>> {
+    match device.open() {
+        Ok(device) => Ok(Ok(device.filter()?)),
+        Err(error @ (Error::NotLoaded { .. } | Error::Permission { .. })) if options.is_empty() => {
+            Ok(Err(error))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn drive(
     chosen: &Chosen,
     quiet: bool,
@@ -346,6 +362,7 @@ fn drive(
     device: &DeviceArgs,
 ) -> anyhow::Result<ExitCode> {
     let scenario = chosen.scenario;
+    let before = what_is_traced(device, options)?;
     let existing = state::of(scenario);
     let (process, variant, sandbox) = match existing {
         Some(up) => (up.process, up.variant, None),
@@ -354,13 +371,12 @@ fn drive(
             (sandbox.process, chosen.variant.clone(), Some(sandbox))
         }
     };
-    let result = if Path::new("/sys/module/nftrace").exists() {
-        watched::run(device, process, scenario, &variant, options)
-    } else {
-        eprintln!(
-            "nftrace: the module is not loaded, so there will be no journeys: insmod nftrace.ko"
-        );
-        process.step(scenario, "traffic", &variant, quiet)
+    let result = match before {
+        Ok(before) => watched::run(&before, process, scenario, &variant, options),
+        Err(error) => {
+            eprintln!("nftrace: there will be no journeys: {error}");
+            process.step(scenario, "traffic", &variant, quiet)
+        }
     };
     if sandbox.is_some() {
         // As above; the rest goes with the sandbox.

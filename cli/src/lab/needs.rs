@@ -50,7 +50,9 @@ pub(super) fn of(scenario: Scenario, kernel: &Kernel) -> Vec<Need> {
             .into_iter()
             .map(|name| need("module", name, kernel.module(name))),
     );
-    if scenario.root().is_some() {
+    // The kernel itself loads the others when somebody makes what they are for.
+    let loads = |need: &Need| need.name == "br_netfilter" && need.state != State::There;
+    if scenario.root().is_some() || needs.iter().any(loads) {
         let state = match rustix::process::geteuid().is_root() {
             true => State::There,
             false => State::Missing,

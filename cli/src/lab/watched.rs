@@ -63,15 +63,16 @@ fn this_program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("/proc/self/exe")
 }
 
-/// Runs the traffic and shows the journeys of it, with `options` for `nftrace path`.
+/// Runs the traffic and shows the journeys of it, with `options` for `nftrace path`;
+/// then, what is traced is what was `before`.
 pub(super) fn run(
-    device: &DeviceArgs,
+    before: &[u8],
     process: Process,
     scenario: Scenario,
     variant: &str,
     options: &[&str],
 ) -> anyhow::Result<()> {
-    let guard = Guard::new(&device.open()?.filter()?)?;
+    let guard = Guard::new(before)?;
     set(process, scenario, variant)?;
     let program = this_program()?;
     let recorded = process
