@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # lab.sh run SCENARIO [VARIANT]   `nftrace lab run`: out/journeys.txt
+# lab.sh docker                   the same for S16: out/s16.json
+# lab.sh user                     what somebody may who is not root: out/NAME.txt, out/NAME.err, out/codes.txt
 # lab.sh clean                    what is left after each end of a lab: out/left.txt has nothing
 
 # shellcheck source=tests/lab/lib.sh
@@ -83,6 +85,19 @@ clean)
 	expect 2 "$NFTRACE" lab run S99
 	expect 2 "$NFTRACE" lab run S8 nonsense
 	;;
-*) die "$1 is neither run nor clean" ;;
+docker) "$NFTRACE" lab run --quiet S16 --json >"$OUT/s16.json" ;;
+user)
+	run install --directory --owner=1000 --mode=700 /run/user/1000
+	as_user() { setpriv --reuid=1000 --regid=1000 --clear-groups env XDG_RUNTIME_DIR=/run/user/1000 "$@"; }
+	keep list as_user "$NFTRACE" lab list --json
+	keep traffic as_user "$NFTRACE" lab run S8
+	keep journeys as_user "$NFTRACE" lab run --quiet S8 --json
+	keep up as_user "$NFTRACE" lab up --quiet S1
+	keep again as_user "$NFTRACE" lab run --quiet S1
+	keep down as_user "$NFTRACE" lab down S1
+	keep docker as_user "$NFTRACE" lab run --quiet S16
+	keep bridge as_user "$NFTRACE" lab run --quiet S3
+	;;
+*) die "$1 is none of run, clean, docker, user" ;;
 esac
 unload_module

@@ -40,3 +40,12 @@ settle() {
 	done
 	((quiet >= 3)) || die "the kernel's log does not come to rest"
 }
+
+# keep NAME COMMAND...   its output into out/NAME.txt, errors into out/NAME.err, its code into out/codes.txt
+keep() {
+	local name=$1 code=0
+	shift
+	printf '+ %s\n' "$*"
+	"$@" >"$OUT/$name.txt" 2>"$OUT/$name.err" </dev/null || code=$?
+	printf '%s %s\n' "$name" "$code" >>"$OUT/codes.txt"
+}

@@ -12,23 +12,18 @@
 #   +-------------------------------+       web: one process in a container's
 #                                           control group, with namespaces of its own
 #
+# At a terminal, `exec` is as good as the program itself: Ctrl-Z, Ctrl-C, the window's size.
+#
 # out/codes.txt: a line "what code" for each exit code; the rest is what was printed.
 
 # shellcheck source=tests/lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+# shellcheck source=tests/lab/terminal.sh
+. "${BASH_SOURCE[0]%/*}/terminal.sh"
 
 NFTRACE=/tmp/nftrace
 ID=4f1c9d0e8b7a6f5e4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6
 CGROUPS=/tmp/cgroup
-
-# keep NAME COMMAND...   its output into out/NAME.txt, errors too, its code into out/codes.txt
-keep() {
-	local name=$1 code=0
-	shift
-	printf '+ %s\n' "$*"
-	"$@" >"$OUT/$name.txt" 2>"$OUT/$name.err" </dev/null || code=$?
-	printf '%s %s\n' "$name" "$code" >>"$OUT/codes.txt"
-}
 
 # A container as far as anybody can tell without its engine: the engine's file
 # and control group, and namespaces.
@@ -59,6 +54,48 @@ stop_container() { # all that is in its control group
 		sleep 0.1
 	done
 	die "the container does not stop"
+}
+
+# at_a_terminal OPTION...   job control, the same whether a process is between the shell and the program
+at_a_terminal() {
+	local exec="$NFTRACE exec $*"
+	say "at a terminal: $exec"
+	# shellcheck disable=SC2016 # It is a program.
+	printf '%s\n' 'trap "stty size" WINCH; trap "echo interrupted; exit 21" INT' \
+		'stty size; while :; do echo >>/tmp/ticks; sleep 0.1; done' >/tmp/program
+	: >/tmp/ticks
+	enter "$exec -- sh /tmp/program"
+	shows '33 77'
+	runs /tmp/ticks yes
+	key Z
+	shows Stopped
+	runs /tmp/ticks no
+	enter 'jobs; fg'
+	shows "$exec"
+	runs /tmp/ticks yes
+	stty --file="$(cat /tmp/tty)" rows 40
+	shows '40 77'
+	stty --file="$(cat /tmp/tty)" rows 33
+	shows '33 77'
+	key C
+	shows interrupted
+	enter 'echo code=$?'
+	shows code=21
+
+	enter "$exec -- sh /tmp/program & echo"
+	enter 'sleep 1; kill -STOP %%; sleep 1; jobs'
+	shows Stopped
+	enter 'kill %%; kill -CONT %%; wait %%; echo code=$?'
+	shows code=143
+
+	# A shell's loop goes on after an exit code, and ends with a program that Ctrl-C ends.
+	enter "for i in 1 2; do echo round \$((i + 10)); $exec -- sleep 1000; done"
+	shows 'round 11'
+	sleep 2
+	key C
+	enter 'echo code=$?'
+	shows code=130
+	shows_not 'round 12'
 }
 
 as_user() { setpriv --reuid=1000 --regid=1000 --clear-groups "$@"; }
@@ -116,6 +153,25 @@ for _ in {1..100}; do
 done
 kill -TERM $!
 keep exec-signalled wait $!
+
+# What it was started to ignore, the program ignores too, as behind nohup.
+keep exec-ignored bash -c 'trap "" HUP TERM; exec "$@"' - "$NFTRACE" exec -c web --pidns -- grep SigIgn /proc/self/status
+
+open_terminal
+at_a_terminal --container web
+at_a_terminal --container web --pidns
+# A shell inside has jobs of its own, and leaves the terminal as it was.
+enter "$NFTRACE exec --container web --pidns --uts -- bash --norc --noprofile"
+enter "echo inside \$(hostname) \$((40 + 3))"
+shows 'inside web 43'
+enter 'sleep 1000'
+sleep 1
+key Z
+shows 'Stopped                 sleep 1000'
+enter 'exit; exit 3'
+enter 'echo code=$?'
+shows code=3
+close_terminal
 
 keep user-ns as_user "$NFTRACE" ns --json
 keep user-doctor as_user "$NFTRACE" doctor

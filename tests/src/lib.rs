@@ -6,6 +6,7 @@
 pub mod checkout;
 pub mod command;
 pub mod hooks;
+pub mod kept;
 pub mod scenario;
 pub mod vectors;
 pub mod vm;

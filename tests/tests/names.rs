@@ -5,48 +5,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use nftrace_tests::kept::{by_name, codes, errors, objects, text};
 use nftrace_tests::vm::{Report, Vm};
 use serde_json::Value;
-
-fn lines(report: &Report, name: &str) -> Vec<Value> {
-    let text = report.file(&format!("{name}.txt")).unwrap();
-    let parse =
-        |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{name}: {line}"));
-    text.lines().map(parse).collect()
-}
-
-fn text(report: &Report, name: &str) -> String {
-    report.file(&format!("{name}.txt")).unwrap()
-}
-
-fn errors(report: &Report, name: &str) -> String {
-    report.file(&format!("{name}.err")).unwrap()
-}
-
-fn codes(report: &Report) -> HashMap<String, i32> {
-    let text = report.file("codes.txt").unwrap();
-    let parse = |line: &str| {
-        let (name, code) = line.split_once(' ').expect("two words");
-        (name.to_owned(), code.parse().unwrap())
-    };
-    text.lines().map(parse).collect()
-}
-
-fn by_name<'a>(namespaces: &'a [Value], name: &str) -> &'a Value {
-    let mut found = namespaces.iter().filter(|one| one["name"] == name);
-    let one = found
-        .next()
-        .unwrap_or_else(|| panic!("no {name}: {namespaces:?}"));
-    assert!(found.next().is_none(), "{name} is there twice");
-    one
-}
 
 #[test]
 fn namespaces_are_named_entered_and_examined() {
     let report = Vm::new("names")
         .script("tests/lab/names.sh", &[])
         .with_command()
-        .timeout(Duration::from_secs(240))
+        .timeout(Duration::from_secs(600))
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"));
     every_namespace_has_its_name(&report);
@@ -57,7 +25,7 @@ fn namespaces_are_named_entered_and_examined() {
 }
 
 fn every_namespace_has_its_name(report: &Report) {
-    let namespaces = lines(report, "ns");
+    let namespaces = objects(report, "ns");
     assert_eq!(namespaces.len(), 3, "{namespaces:?}");
     let roles: HashMap<String, u64> = report
         .file("roles.txt")
@@ -82,8 +50,8 @@ fn every_namespace_has_its_name(report: &Report) {
 }
 
 fn what_is_gone_is_remembered(report: &Report) {
-    let before = lines(report, "ns");
-    let after = lines(report, "gone");
+    let before = objects(report, "ns");
+    let after = objects(report, "gone");
     let web = by_name(&after, "web (gone)");
     assert_eq!(web["gone"], true);
     assert_eq!(web["cookie"], by_name(&before, "web")["cookie"]);
@@ -99,7 +67,7 @@ fn a_user_sees_less_and_is_told(report: &Report) {
     let codes = codes(report);
     assert_eq!(codes["user-ns"], 0);
     // The mount in /run/netns is everybody's to see, the container is not.
-    let namespaces = lines(report, "user-ns");
+    let namespaces = objects(report, "user-ns");
     assert_eq!(by_name(&namespaces, "blue")["kind"], "netns");
     assert!(
         namespaces.iter().all(|one| one["name"] != "web"),
@@ -122,6 +90,9 @@ fn programs_run_inside(report: &Report) {
     assert_eq!(codes["exec-absent"], 127);
     assert_eq!(codes["exec-refused"], 126);
     assert_eq!(codes["exec-signalled"], 33);
+    // SIGHUP and SIGTERM.
+    let ignored = text(report, "exec-ignored");
+    assert_eq!(ignored, "SigIgn:\t0000000000004001\n");
     assert_eq!(codes["exec-unknown"], 1);
     let unknown = errors(report, "exec-unknown");
     assert!(
@@ -139,7 +110,7 @@ fn programs_run_inside(report: &Report) {
 
 fn the_doctor_knows_the_hooks(report: &Report) {
     assert_eq!(codes(report)["doctor"], 0, "{}", errors(report, "doctor"));
-    let lines = lines(report, "doctor");
+    let lines = objects(report, "doctor");
     let finding = |subject: &str| -> &Value {
         let mut found = lines.iter().filter(|line| line["subject"] == subject);
         found

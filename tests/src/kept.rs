@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a lab script kept of the commands that it ran (`keep` of `tests/lab/lib.sh`).
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::vm::Report;
+
+/// What the command printed.
+///
+/// # Panics
+///
+/// When it was not run; so do the others.
+#[must_use]
+pub fn text(report: &Report, name: &str) -> String {
+    file(report, &format!("{name}.txt"))
+}
+
+/// What it printed, an object in each line.
+#[must_use]
+pub fn objects(report: &Report, name: &str) -> Vec<Value> {
+    let parse =
+        |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{name}: {line}"));
+    text(report, name).lines().map(parse).collect()
+}
+
+/// What it printed on standard error.
+#[must_use]
+pub fn errors(report: &Report, name: &str) -> String {
+    file(report, &format!("{name}.err"))
+}
+
+/// The exit codes of all.
+#[must_use]
+pub fn codes(report: &Report) -> HashMap<String, i32> {
+    let parse = |line: &str| {
+        let (name, code) = line.split_once(' ').expect("two words");
+        (name.to_owned(), code.parse().expect("a number"))
+    };
+    file(report, "codes.txt").lines().map(parse).collect()
+}
+
+/// The namespace of that name, and no other has it.
+#[must_use]
+pub fn by_name<'a>(namespaces: &'a [Value], name: &str) -> &'a Value {
+    let mut found = namespaces.iter().filter(|one| one["name"] == name);
+    let one = found
+        .next()
+        .unwrap_or_else(|| panic!("no {name}: {namespaces:?}"));
+    assert!(found.next().is_none(), "{name} is there twice");
+    one
+}
+
+fn file(report: &Report, name: &str) -> String {
+    report
+        .file(name)
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+}
