@@ -18,6 +18,7 @@ use rustix::thread::{
     move_into_link_name_space, move_into_thread_name_spaces, LinkNameSpaceType, ThreadNameSpaceType,
 };
 
+use self::supervise::Supervisor;
 use crate::names::{identify, Names};
 
 /// The shell's codes for a program that is there but does not start, and for one that is not.
@@ -68,13 +69,14 @@ struct Target {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let supervisor = Supervisor::new();
     args.enter()?;
     let (program, arguments) = args.command.split_first().expect("clap requires one");
     let mut command = Command::new(program);
     command.args(arguments);
     let error = if args.pidns {
         // Who enters a PID namespace stays outside; only its children are in.
-        match supervise::run(&mut command) {
+        match supervisor.run(&mut command) {
             Ok(code) => return Ok(code),
             Err(error) => error,
         }
