@@ -102,6 +102,8 @@ impl<'a> Loading<'a> {
         let policy = Policy { statements };
         let sets = Sets::of(&policy, elements, &mut report);
         check::all(&policy, &sets, &mut report);
+        let place = |one: &Diagnostic| (one.span.file, one.span.start);
+        report.diagnostics.sort_by_key(place);
         if report.has_errors() {
             return Err(report);
         }

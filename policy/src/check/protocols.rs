@@ -41,11 +41,17 @@ fn demands(rule: &Rule) -> Vec<(Clause, &'static str, &'static [Protocol])> {
 /// The protocols that a packet can have for which the rule holds.
 pub(crate) fn possible_protocols(rule: &Rule) -> Vec<Protocol> {
     let demands = demands(rule);
-    (0..=u8::MAX)
-        .map(Protocol)
-        .filter(|one| is_named(rule, *one))
-        .filter(|one| demands.iter().all(|(_, _, by)| by.contains(one)))
-        .collect()
+    // Every rule is asked for it: mostly one of a few.
+    let few = demands
+        .iter()
+        .map(|(_, _, by)| *by)
+        .min_by_key(|by| by.len());
+    let is_possible =
+        |one: &Protocol| is_named(rule, *one) && demands.iter().all(|(_, _, by)| by.contains(one));
+    match few {
+        Some(few) => few.iter().copied().filter(is_possible).collect(),
+        None => (0..=u8::MAX).map(Protocol).filter(is_possible).collect(),
+    }
 }
 
 /// Whether the rule's list of protocols lets it be.
@@ -71,7 +77,7 @@ impl Check<'_> {
                 let mut error = Diagnostic::error(
                     span,
                     format!(
-                        "the rule could never match: only {} has {what}",
+                        "the rule could never match: {what} are those of {} only",
                         names.join(", ")
                     ),
                 );
