@@ -7,6 +7,7 @@
 //! several: a pod's and those of its containers. They are remembered when the
 //! namespace is gone. What has no name is said to have none.
 
+mod addresses;
 mod bundle;
 mod cgroup;
 mod devices;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use devices::{devices_here, NetDevice};
 pub(crate) use identity::identify;
 use identity::Identity;
+pub(crate) use resolve::ResolveError;
 pub(crate) use snapshot::Sources;
 
 /// What a name is the name of; the first is preferred when one is to be shown.
