@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Netlink dumps: one request, and all its answers.
+//! Netlink: one request, and all its answers.
 
 use std::io;
 
@@ -65,9 +65,7 @@ impl Dumper {
     ///
     /// What the kernel refuses with; `InvalidData` for an answer that is broken.
     pub(crate) fn dump(&mut self, kind: u16, payload: Vec<u8>) -> io::Result<Vec<Vec<u8>>> {
-        self.sequence += 1;
-        self.socket
-            .send(&request(kind, payload, self.sequence), 0)?;
+        self.send(kind, NLM_F_DUMP, payload)?;
         let mut answers = Vec::new();
         loop {
             let (datagram, _) = self.socket.recv_from_full()?;
@@ -76,12 +74,38 @@ impl Dumper {
             }
         }
     }
+
+    /// Asks for one thing with a message of this type and content; the answer's content.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel refuses with; `InvalidData` for an answer that is broken.
+    pub(crate) fn get(&mut self, kind: u16, payload: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.send(kind, 0, payload)?;
+        let mut answers = Vec::new();
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            let ended = read(&datagram, self.sequence, &mut answers)?;
+            if let Some(answer) = answers.pop() {
+                return Ok(answer);
+            }
+            if ended {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+        }
+    }
+
+    fn send(&mut self, kind: u16, flags: u16, payload: Vec<u8>) -> io::Result<()> {
+        self.sequence += 1;
+        let bytes = request(kind, flags, payload, self.sequence);
+        self.socket.send(&bytes, 0).map(drop)
+    }
 }
 
-/// The bytes of a request for a dump.
-fn request(kind: u16, payload: Vec<u8>, sequence: u32) -> Vec<u8> {
+/// The bytes of a request.
+fn request(kind: u16, flags: u16, payload: Vec<u8>, sequence: u32) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.flags = NLM_F_REQUEST | flags;
     header.sequence_number = sequence;
     let raw = Raw { kind, payload };
     let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(raw));
@@ -208,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_request_has_its_own_length_in_front() {
-        let bytes = request(12 << 8, vec![2, 0, 0, 0], 7);
+        let bytes = request(12 << 8, NLM_F_DUMP, vec![2, 0, 0, 0], 7);
         assert_eq!(bytes[..4], 20u32.to_ne_bytes());
         assert_eq!(bytes[4..6], (12u16 << 8).to_ne_bytes());
         assert_eq!(bytes[6..8], 0x301u16.to_ne_bytes());

@@ -6,9 +6,12 @@
 pub(crate) mod agent;
 pub(crate) mod changes;
 pub(crate) mod check;
+mod connections;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod load;
 pub(crate) mod resolver;
+mod safety;
+mod source;
 pub(crate) mod show;
 pub(crate) mod test;
