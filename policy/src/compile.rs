@@ -115,7 +115,7 @@ impl Compiler {
             identity: rule.identity,
             first_condition,
             conditions: u16::try_from(count).map_err(|_| too_large())?,
-            places: places.fold(0, |places, place| places | 1 << place.number()),
+            places: places.fold(0, |places, place| places | (1 << place.number())),
             families: if rule.families == 0 {
                 IPV4 | IPV6
             } else {
@@ -252,7 +252,7 @@ impl Compiler {
 
     /// The numbers of the rules at a place.
     fn chain(&self, place: Place) -> impl Iterator<Item = u32> + '_ {
-        let is_at = move |rule: &layout::Rule| rule.places & 1 << place.number() != 0;
+        let is_at = move |rule: &layout::Rule| rule.places & (1 << place.number()) != 0;
         let numbered = (0_u32..).zip(&self.rules);
         numbered
             .filter(move |(_, rule)| is_at(rule))

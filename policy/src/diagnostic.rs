@@ -27,7 +27,7 @@ pub struct Diagnostic {
     /// What is to be said of the place; may be empty.
     pub label: String,
     /// Another place that it has to do with, and what is to be said of that.
-    pub other: Option<(Span, String)>,
+    pub other: Option<Box<(Span, String)>>,
     /// What to do.
     pub help: Option<String>,
 }
@@ -68,7 +68,7 @@ impl Diagnostic {
     #[must_use]
     pub fn other(self, span: Span, label: impl Into<String>) -> Self {
         Self {
-            other: Some((span, label.into())),
+            other: Some(Box::new((span, label.into()))),
             ..self
         }
     }
@@ -95,7 +95,7 @@ impl Diagnostic {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let snippets = snippets(files, self.span, &self.label, self.other.as_ref());
+        let snippets = snippets(files, self.span, &self.label, self.other.as_deref());
         let mut group = level.primary_title(&self.message).elements(snippets);
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help));

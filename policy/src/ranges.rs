@@ -79,7 +79,7 @@ fn sort128(ranges: &mut Vec<Range128>) {
 }
 
 fn whole([upper, lower]: [u64; 2]) -> u128 {
-    u128::from(upper) << 64 | u128::from(lower)
+    (u128::from(upper) << 64) | u128::from(lower)
 }
 
 fn halves(address: Ipv6Addr) -> [u64; 2] {

@@ -284,7 +284,9 @@ impl Resolving<'_> {
                     match item {
                         Port::Range(range) => ranges.push(of_ports(*range)),
                         Port::Set(name) => {
-                            ranges.extend(set(name).iter().flat_map(|one| one.iter()))
+                            for set in set(name) {
+                                ranges.extend(set.iter());
+                            }
                         }
                     }
                 }

@@ -295,7 +295,7 @@ impl Display for Flags {
 fn flags(f: &mut Formatter<'_>, flags: u8) -> Result {
     let mut comma = "";
     for (bit, name) in Flags::NAMES.iter().enumerate() {
-        if flags & 1 << bit != 0 {
+        if flags & (1 << bit) != 0 {
             write!(f, "{comma}{name}")?;
             comma = ",";
         }

@@ -3,6 +3,7 @@
 //! Tokens to statements. An error ends a statement, not the file: all are reported.
 
 mod clauses;
+mod details;
 mod operands;
 mod statements;
 mod values;

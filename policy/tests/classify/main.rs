@@ -3,6 +3,7 @@
 //! What the kernel's classifier makes of compiled policies is what they say.
 
 mod oracle;
+mod rules;
 mod universe;
 
 use nftrace_core::policy::{classify, layout, verify, Observer, Place};
@@ -46,8 +47,8 @@ proptest! {
 
     #[test]
     fn compiled_policies_decide_as_their_text_says(
-        rules in prop::collection::vec(universe::rule(), 0..40),
-        defaults in universe::defaults(),
+        rules in prop::collection::vec(rules::rule(), 0..40),
+        defaults in rules::defaults(),
         packets in prop::collection::vec((universe::packet(), universe::world()), 40),
     ) {
         let document = document(&rules, &defaults);
