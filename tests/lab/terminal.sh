@@ -15,6 +15,7 @@ open_terminal() {
 	: >"$SCREEN"
 	# What is started in the background ignores Ctrl-C, and so would all that it starts.
 	env --default-signal=INT,QUIT script --quiet --flush --command 'bash --norc --noprofile' /dev/null </tmp/keys >"$SCREEN" 2>&1 &
+	TERMINAL=$!
 	exec 7>/tmp/keys
 	enter "stty rows 33 columns 77; tty >/tmp/tty; echo \$((40 + 2))"
 	shows 42
@@ -23,7 +24,8 @@ open_terminal() {
 close_terminal() {
 	enter exit
 	exec 7>&-
-	wait
+	# It has the code of the last command.
+	wait "$TERMINAL" || true
 }
 
 # enter LINE
