@@ -43,7 +43,11 @@ fn is_known_outside(address: IpAddr) -> bool {
 }
 
 /// All addresses where the calling thread is.
-fn addresses_here() -> io::Result<Vec<IpAddr>> {
+///
+/// # Errors
+///
+/// What rtnetlink refuses with.
+pub(crate) fn addresses_here() -> io::Result<Vec<IpAddr>> {
     let answers = Dumper::new(NETLINK_ROUTE)?.dump(RTM_GETADDR, vec![0; IFADDRMSG])?;
     let mut addresses = Vec::new();
     for answer in &answers {

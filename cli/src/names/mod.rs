@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use nftrace_journeys::NamespaceId;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use addresses::addresses_here;
 pub(crate) use devices::{devices_here, NetDevice};
 pub(crate) use identity::identify;
 use identity::Identity;

@@ -12,6 +12,7 @@ use nftrace_device::{Device, DEFAULT_PATH};
 use nftrace_policy::ast::NamespaceSpec;
 use nftrace_policy::{resolve, Document, Program, Report, Resolver, Severity};
 
+pub(super) use crate::names::addresses_here;
 use crate::names::{Names, Namespace, ResolveError};
 
 mod cgroups;
