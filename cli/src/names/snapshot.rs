@@ -56,6 +56,8 @@ struct Building<'a> {
     proc: PathBuf,
     namespaces: BTreeMap<u32, Namespace>,
     unseen: Vec<String>,
+    /// An engine did not answer: what it has may live.
+    silent: bool,
 }
 
 pub(super) fn take(sources: &Sources) -> Names {
@@ -64,6 +66,7 @@ pub(super) fn take(sources: &Sources) -> Names {
         sources,
         namespaces: BTreeMap::new(),
         unseen: sources.notes.clone(),
+        silent: false,
         proc,
     };
     let scan = building.processes();
@@ -72,6 +75,7 @@ pub(super) fn take(sources: &Sources) -> Names {
     let stopped = building.engines();
     building.owners(&scan, host);
 
+    let silent = building.silent;
     let boot = fs::read_to_string(building.proc.join("sys/kernel/random/boot_id"));
     let boot = boot.unwrap_or_default().trim().to_owned();
     let mut namespaces: Vec<Namespace> = building.namespaces.into_values().collect();
@@ -81,7 +85,7 @@ pub(super) fn take(sources: &Sources) -> Names {
     }
     if let Some(path) = &sources.state {
         let remembered = state::recall(path, &boot);
-        complete(&mut namespaces, &remembered);
+        complete(&mut namespaces, &remembered, silent);
         if let Err(error) = state::remember(path, &boot, &namespaces) {
             unseen.push(format!(
                 "names will not be remembered: {}: {error}",
@@ -229,7 +233,10 @@ impl Building<'_> {
                         stopped.extend(self.container(container));
                     }
                 }
-                Err(reason) => self.unseen.push(reason),
+                Err(reason) => {
+                    self.silent = true;
+                    self.unseen.push(reason);
+                }
             }
         }
         stopped
@@ -386,7 +393,7 @@ fn maybe_same(living: &Namespace, remembered: &Remembered) -> bool {
 }
 
 /// Gives living namespaces the names that they had when more could be seen.
-fn complete(living: &mut [Namespace], remembered: &[Remembered]) {
+fn complete(living: &mut [Namespace], remembered: &[Remembered], silent: bool) {
     for namespace in living {
         let same = |before: &&Remembered| namespace.cookie == Some(before.cookie);
         let Some(before) = remembered.iter().find(same) else {
@@ -406,7 +413,10 @@ fn complete(living: &mut [Namespace], remembered: &[Remembered]) {
                 .names
                 .iter()
                 .cloned()
-                .map(|name| Name { gone: true, ..name })
+                .map(|name| Name {
+                    gone: !(silent && name.kind.is_container()),
+                    ..name
+                })
                 .collect();
         }
     }

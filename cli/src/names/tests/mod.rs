@@ -145,6 +145,20 @@ fn the_names_of_dead_containers_are_remembered_as_of_the_dead() {
 }
 
 #[test]
+fn a_container_whose_engine_does_not_answer_is_not_said_to_be_gone() {
+    let machine = Machine::new();
+    // As Podman runs it for a user: no control group tells of it.
+    podman(&machine, &[('d', "web", 500, A)]);
+    machine.write("proc/500/cgroup", "0::/user.slice\n");
+    assert_eq!(name(&machine.names(), A).as_deref(), Some("web"));
+    std::fs::remove_file(machine.podman()).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(machine.podman()).unwrap());
+    let names = machine.names();
+    assert_eq!(name(&names, A).as_deref(), Some("web"));
+    assert_eq!(names.unseen.len(), 1, "{:?}", names.unseen);
+}
+
+#[test]
 fn what_is_remembered_of_another_boot_is_not_used() {
     let machine = Machine::new();
     docker(&machine, Framing::Length);
