@@ -103,7 +103,8 @@ fn what_is_gone_is_remembered(report: &Report) {
     let after = objects(report, "gone");
     for (name, kind, _) in CONTAINERS {
         let gone = by_name(&after, &format!("{name} (gone)"));
-        assert_eq!(gone["gone"], true);
+        // Docker's namespace is mounted until somebody starts Docker again.
+        assert_eq!(gone["gone"], name != "docker-web", "{gone}");
         assert_eq!(gone["kind"], kind);
         assert_eq!(gone["cookie"], by_name(&before, name)["cookie"]);
     }
