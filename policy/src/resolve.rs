@@ -10,7 +10,7 @@ use crate::check;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::load::Document;
 use crate::program::{identity, Condition, Program, ProgramRule, Test};
-use crate::ranges::{of_ports, range32, sort32, Addresses};
+use crate::ranges::{range32, sort32, Addresses};
 use nftrace_core::policy::layout::{Cgroup, Range32, IPV4, IPV6};
 use nftrace_core::policy::{
     STATE_ESTABLISHED, STATE_INVALID, STATE_NEW, STATE_RELATED, STATE_UNTRACKED,
@@ -274,26 +274,7 @@ impl Resolving<'_> {
         let Some(ports) = ports else {
             return;
         };
-        let sets = &self.document.sets;
-        let set = |name: &String| sets.get(name).map(|set| Arc::clone(&set.ports));
-        let ranges = match &ports.items[..] {
-            [Port::Set(name)] => set(name).unwrap_or_default(),
-            items => {
-                let mut ranges = Vec::new();
-                for item in items {
-                    match item {
-                        Port::Range(range) => ranges.push(of_ports(*range)),
-                        Port::Set(name) => {
-                            for set in set(name) {
-                                ranges.extend(set.iter());
-                            }
-                        }
-                    }
-                }
-                sort32(&mut ranges);
-                Arc::new(ranges)
-            }
-        };
+        let ranges = self.document.sets.ports(&ports.items);
         self.add(clause, ports.not, test(ranges));
     }
 
@@ -307,35 +288,19 @@ impl Resolving<'_> {
             return;
         };
         let clause = Clause::Addresses(bound);
-        let document = self.document;
-        let set = |name: &String| {
-            document
-                .sets
-                .get(name)
-                .map(|set| Arc::clone(&set.addresses))
-        };
-        let all = match &addresses.items[..] {
-            [Address::Set(name)] => set(name).unwrap_or_default(),
-            items => {
-                let mut all = Addresses::default();
-                for item in items {
-                    match item {
-                        Address::Range(range) => all.push(*range),
-                        Address::Set(name) => {
-                            set(name).iter().for_each(|set| all.extend(set));
-                        }
-                        Address::Container(_) | Address::Netns(_) | Address::Pid(_) => {
-                            let of = namespace_of(item);
-                            let means = self.resolver.addresses(&of);
-                            let means = self.known(clause, &item.to_string(), means);
-                            means.iter().for_each(|address| all.push((*address).into()));
-                        }
-                    }
-                }
-                all.sort();
-                Arc::new(all)
-            }
-        };
+        let mut all = self.document.sets.addresses(&addresses.items);
+        for item in &addresses.items {
+            let Some(of) = namespace_of(item) else {
+                continue;
+            };
+            let means = self.resolver.addresses(&of);
+            let means = self.known(clause, &item.to_string(), means);
+            let more = Arc::make_mut(&mut all);
+            means
+                .iter()
+                .for_each(|address| more.push((*address).into()));
+            more.sort();
+        }
         // Addresses of one family make the rule one of that family, negated or not.
         match (all.v4.is_empty(), all.v6.is_empty()) {
             (false, true) => self.families &= IPV4,
@@ -380,12 +345,13 @@ impl Resolving<'_> {
     }
 }
 
-fn namespace_of(address: &Address) -> NamespaceSpec {
+/// Whose addresses are meant, where that is not said by numbers.
+fn namespace_of(address: &Address) -> Option<NamespaceSpec> {
     match address {
-        Address::Container(name) => NamespaceSpec::Container(name.clone()),
-        Address::Netns(name) => NamespaceSpec::Netns(name.clone()),
-        Address::Pid(pid) => NamespaceSpec::Pid(*pid),
-        Address::Range(_) | Address::Set(_) => NamespaceSpec::Host,
+        Address::Container(name) => Some(NamespaceSpec::Container(name.clone())),
+        Address::Netns(name) => Some(NamespaceSpec::Netns(name.clone())),
+        Address::Pid(pid) => Some(NamespaceSpec::Pid(*pid)),
+        Address::Range(_) | Address::Set(_) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! Named sets: what is in them, by their files and by each other.
 
-use crate::ast::{Clause, Element, Policy, SetSource, Statement};
+use crate::ast::{Address, Clause, Element, Policy, Port, SetSource, Statement};
 use crate::diagnostic::{Diagnostic, Report};
 use crate::parse;
 use crate::ranges::{self, Addresses};
@@ -76,6 +76,54 @@ pub(crate) struct Sets(BTreeMap<String, Set>);
 impl Sets {
     pub(crate) fn get(&self, name: &str) -> Option<&Set> {
         self.0.get(name)
+    }
+
+    /// The ports that are meant, those of sets among them.
+    pub(crate) fn ports(&self, items: &[Port]) -> Arc<Vec<Range32>> {
+        if let [Port::Set(name)] = items {
+            return self
+                .get(name)
+                .map(|set| Arc::clone(&set.ports))
+                .unwrap_or_default();
+        }
+        let mut ports = Vec::new();
+        for item in items {
+            match item {
+                Port::Range(range) => ports.push(ranges::of_ports(*range)),
+                Port::Set(name) => {
+                    if let Some(set) = self.get(name) {
+                        ports.extend(set.ports.iter());
+                    }
+                }
+            }
+        }
+        ranges::sort32(&mut ports);
+        Arc::new(ports)
+    }
+
+    /// The addresses that are written, those of sets among them; not those of containers
+    /// and the like.
+    pub(crate) fn addresses(&self, items: &[Address]) -> Arc<Addresses> {
+        if let [Address::Set(name)] = items {
+            let set = self.get(name);
+            return set
+                .map(|set| Arc::clone(&set.addresses))
+                .unwrap_or_default();
+        }
+        let mut addresses = Addresses::default();
+        for item in items {
+            match item {
+                Address::Range(range) => addresses.push(*range),
+                Address::Set(name) => {
+                    if let Some(set) = self.get(name) {
+                        addresses.extend(&set.addresses);
+                    }
+                }
+                Address::Container(_) | Address::Netns(_) | Address::Pid(_) => {}
+            }
+        }
+        addresses.sort();
+        Arc::new(addresses)
     }
 
     /// The error for a set that there is not.

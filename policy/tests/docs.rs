@@ -107,6 +107,26 @@ fn every_policy_of_the_page_can_be_loaded() {
 }
 
 #[test]
+fn every_warning_of_the_page_is_what_its_policy_provokes() {
+    let blocks = blocks();
+    let files = files(&blocks);
+    let mut seen = 0;
+    for block in blocks.iter().filter(|block| block.info == "policy-warning") {
+        let (wanted, text) = block.text.split_once('\n').expect("a comment and a policy");
+        let document =
+            load_text("policy", text, &files).unwrap_or_else(|report| panic!("{report}"));
+        let report = document.report();
+        let found: Vec<String> = report
+            .places()
+            .map(|(at, one)| format!("# {}: {}", at.line, one.message))
+            .collect();
+        assert_eq!(found, [wanted], "docs/policy.md:{}", block.line);
+        seen += 1;
+    }
+    assert!(seen > 0, "the page has warnings");
+}
+
+#[test]
 fn every_error_of_the_page_is_what_its_policy_provokes() {
     let blocks = blocks();
     let files = files(&blocks);
@@ -125,13 +145,10 @@ fn every_error_of_the_page_is_what_its_policy_provokes() {
             let report = outcome(&text, &files).err().unwrap_or_default();
             let found: Vec<&str> = report.errors().map(|one| one.message.as_str()).collect();
             if found != wanted {
-                wrong += &format!("docs/policy.md:{}: {case}\nprovokes:\n", block.line);
+                let found = found.join("\n# ");
                 wrong += &format!(
-                    "{}\n",
-                    found
-                        .iter()
-                        .map(|one| format!("# {one}\n"))
-                        .collect::<String>()
+                    "docs/policy.md:{}: {case}\nprovokes:\n# {found}\n\n",
+                    block.line
                 );
             }
             seen += 1;

@@ -5,6 +5,7 @@
 mod families;
 mod hooks;
 mod protocols;
+mod reach;
 
 pub(crate) use families::named_families;
 pub(crate) use protocols::possible_protocols;
@@ -31,6 +32,7 @@ pub(crate) fn all(policy: &Policy, sets: &Sets, report: &mut Report) {
         };
         check.rule();
     }
+    reach::warnings(policy, sets, &mut found);
     report.diagnostics.append(&mut found);
 }
 

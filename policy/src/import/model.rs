@@ -110,32 +110,28 @@ impl Ruleset {
 
     /// The name of a chain that leads back to itself, if there is one.
     pub(super) fn circle(&self) -> Option<&str> {
+        let targets = |chain: &Chain| -> Vec<usize> {
+            let actions = chain.entries.iter().flat_map(|entry| &entry.actions);
+            actions.filter_map(Action::target).collect()
+        };
+        let targets: Vec<Vec<usize>> = self.chains.iter().map(targets).collect();
         // 0: not seen, 1: being followed, 2: done.
         let mut marks = vec![0_u8; self.chains.len()];
         for start in 0..self.chains.len() {
             let mut stack = vec![(start, 0)];
             while let Some((number, at)) = stack.pop() {
-                if at == 0 {
-                    if marks[number] == 2 {
-                        continue;
-                    }
-                    marks[number] = 1;
+                if at == 0 && std::mem::replace(&mut marks[number], 1) == 2 {
+                    marks[number] = 2;
+                    continue;
                 }
-                let targets: Vec<usize> = self.chains[number]
-                    .entries
-                    .iter()
-                    .flat_map(|entry| entry.actions.iter().filter_map(Action::target))
-                    .collect();
-                match targets.get(at) {
+                match targets[number].get(at) {
                     None => marks[number] = 2,
                     Some(target) if marks[*target] == 1 => {
                         return Some(&self.chains[*target].name);
                     }
                     Some(target) => {
                         stack.push((number, at + 1));
-                        if marks[*target] == 0 {
-                            stack.push((*target, 0));
-                        }
+                        stack.push((*target, 0));
                     }
                 }
             }

@@ -6,7 +6,7 @@ mod oracle;
 mod rules;
 mod universe;
 
-use nftrace_core::policy::{classify, layout, verify, Observer, Place};
+use nftrace_core::policy::{classify, layout, verify, By, Observer, Place};
 use nftrace_policy::ast::{DefaultFor, Rule};
 use nftrace_policy::{compile, load_text, resolve, Document, Memory};
 use proptest::prelude::*;
@@ -54,6 +54,8 @@ proptest! {
         let document = document(&rules, &defaults);
         let program = resolve(&document, &universe::Names)
             .unwrap_or_else(|report| panic!("{report}"));
+        let report = document.report();
+        let unreached: Vec<usize> = report.places().map(|(position, _)| position.line).collect();
         let blob = compile(&program).expect("it is small");
         let tables = blob.tables().expect("it is a blob");
         prop_assert!(verify(&tables).is_ok(), "{:?}\n{}", verify(&tables), document.policy);
@@ -65,6 +67,10 @@ proptest! {
             for place in Place::all() {
                 let mut shadowed = Shadowed::default();
                 let decision = classify(&tables, place, packet.as_ref(), &world, &mut shadowed);
+                if let By::Rule(number) | By::Fragment(number) = decision.by {
+                    let line = program.rules[number as usize].position.line;
+                    prop_assert!(!unreached.contains(&line), "{report}");
+                }
                 let wanted = oracle::decide(&document.policy, &world, place, packet.as_ref());
                 prop_assert_eq!(
                     (decision.action, decision.by, shadowed.0),
