@@ -107,6 +107,7 @@ pub fn resolve(document: &Document, resolver: &dyn Resolver) -> Result<Program, 
     if found.is_empty() {
         return Ok(program);
     }
+    found.sort_by_key(|one: &Diagnostic| (one.span.file, one.span.start));
     Err(Report {
         files: document.files.clone(),
         diagnostics: found,
