@@ -7,6 +7,8 @@ mod blob;
 mod check;
 mod compile;
 mod diagnostic;
+pub mod import;
+pub mod explain;
 mod lexer;
 mod load;
 mod parse;

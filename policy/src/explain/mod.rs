@@ -2,14 +2,18 @@
 
 //! What a policy does with a packet, and why: asked of the kernel's own classifier.
 
+mod described;
 mod engine;
 mod facts;
+mod named;
 mod packet;
 mod subject;
 
-pub use engine::{explain, By, Explanation, Tried};
-pub use packet::{parse_packet, Described};
-pub use subject::{Circumstances, LocalSocket};
+pub use described::Described;
+pub use engine::{explain, minds_new_namespaces, Explanation, Tried, Why};
+pub use named::{cgroup_ids, cgroup_paths, Meaning, Named};
+pub use packet::parse_packet;
+pub use subject::Circumstances;
 
 use crate::ast::{Place, State};
 use crate::words::{self, PlaceName};

@@ -7,45 +7,18 @@
 //!     [in DEV] [out DEV] [fragment OFFSET] [malformed]
 //! ```
 
-use crate::ast::{Flags, IcmpFamily};
+use super::described::{icmp_family, Described};
+use crate::ast::Flags;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::lexer::{self, Kind, Token};
 use crate::source::Span;
 use crate::words;
 use nftrace_core::packet::{Fragment, Icmp, Packet, Ports, Protocol, Tcp, Transport};
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// A packet, and its devices.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// The packet; none where its headers cannot be read.
-    pub packet: Option<Packet>,
-    /// The device through which it came.
-    pub input: Option<String>,
-    /// The device through which it leaves.
-    pub output: Option<String>,
-    /// Whether TCP's flags were written, and not taken for granted.
-    pub has_flags: bool,
-}
-
 const SYN: u8 = 2;
-const ACK: u8 = 16;
 /// What a client's port is taken for where none is written: the first ephemeral one.
 const CLIENT_PORT: u16 = 49152;
-
-impl Described {
-    /// As it looks in the midst of a connection, if nothing else was written.
-    #[must_use]
-    pub fn of_connection(mut self) -> Self {
-        if let (false, Some(packet)) = (self.has_flags, &mut self.packet) {
-            if let Transport::Tcp(tcp) = &mut packet.transport {
-                tcp.flags = ACK;
-            }
-        }
-        self
-    }
-}
 
 /// Reads a packet.
 ///
@@ -111,7 +84,10 @@ impl<'a> Parser<'a> {
 
     fn span(&self) -> Span {
         let end = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
-        let token = self.tokens.get(self.at).filter(|token| token.kind != Kind::End);
+        let token = self
+            .tokens
+            .get(self.at)
+            .filter(|token| token.kind != Kind::End);
         Span {
             file: self.file,
             start: token.map_or(end, |token| token.start),
@@ -134,7 +110,10 @@ impl<'a> Parser<'a> {
     }
 
     fn take_kind(&mut self, kind: Kind) -> bool {
-        let is_it = self.tokens.get(self.at).is_some_and(|token| token.kind == kind);
+        let is_it = self
+            .tokens
+            .get(self.at)
+            .is_some_and(|token| token.kind == kind);
         self.at += usize::from(is_it);
         is_it
     }
@@ -161,7 +140,10 @@ impl<'a> Parser<'a> {
         }
         let is_ipv4 = src.address.is_ipv4();
         if family.is_some_and(|family| (family == "ipv4") != is_ipv4) {
-            return Err(Diagnostic::error(family_span, "the addresses are of the other family"));
+            return Err(Diagnostic::error(
+                family_span,
+                "the addresses are of the other family",
+            ));
         }
         let wrong_icmp = match protocol {
             Protocol::ICMP if !is_ipv4 => Some("icmpv6"),
@@ -193,9 +175,9 @@ impl<'a> Parser<'a> {
         let (said, span) = self.next("the protocol")?;
         if said == "protocol" {
             let (number, span) = self.next("the protocol's number")?;
-            let number = number.parse().map_err(|_| {
-                Diagnostic::error(span, "a protocol's number is from 0 to 255")
-            })?;
+            let number = number
+                .parse()
+                .map_err(|_| Diagnostic::error(span, "a protocol's number is from 0 to 255"))?;
             return Ok((Protocol(number), span));
         }
         let found = words::protocol(said).map(|protocol| (protocol, span));
@@ -220,7 +202,9 @@ impl<'a> Parser<'a> {
         if let Ok(with_port) = said.parse::<SocketAddr>() {
             return Ok(end(with_port.ip(), Some(with_port.port())));
         }
-        let bare = said.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let bare = said
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
         if let Ok(address) = bare.unwrap_or(said).parse() {
             return Ok(end(address, None));
         }
@@ -232,7 +216,9 @@ impl<'a> Parser<'a> {
         Err(if said.contains('>') {
             error.help("put blanks around `>`")
         } else if let Some((_, port)) = port_is_wrong {
-            error.help(format!("`{port}` is no port: it is a number from 0 to 65535"))
+            error.help(format!(
+                "`{port}` is no port: it is a number from 0 to 65535"
+            ))
         } else if said.contains("::") || said.matches(':').count() > 1 {
             error.help("IPv6 is as in 2001:db8::1, and with a port as in [2001:db8::1]:80")
         } else {
@@ -242,7 +228,11 @@ impl<'a> Parser<'a> {
 
     fn rest(&mut self, protocol: Protocol) -> Parsed<Rest> {
         let mut rest = Rest::default();
-        while self.tokens.get(self.at).is_some_and(|token| token.kind != Kind::End) {
+        while self
+            .tokens
+            .get(self.at)
+            .is_some_and(|token| token.kind != Kind::End)
+        {
             let (word, span) = self.next("a word")?;
             match word {
                 "flags" => rest.flags = Some(self.flags()?),
@@ -322,7 +312,10 @@ impl<'a> Parser<'a> {
             }
         })?;
         let code = code.parse().map_err(|_| {
-            Diagnostic::error(span, format!("`{code}` is no code: it is a number from 0 to 255"))
+            Diagnostic::error(
+                span,
+                format!("`{code}` is no code: it is a number from 0 to 255"),
+            )
         })?;
         Ok((number, code, first.to(span)))
     }
@@ -334,13 +327,6 @@ fn described(packet: Option<Packet>, rest: Rest) -> Described {
         has_flags: rest.flags.is_some(),
         input: rest.input,
         output: rest.output,
-    }
-}
-
-fn icmp_family(protocol: Protocol) -> IcmpFamily {
-    match protocol {
-        Protocol::ICMPV6 => IcmpFamily::Icmpv6,
-        _ => IcmpFamily::Icmp,
     }
 }
 
@@ -400,63 +386,4 @@ fn transport(protocol: Protocol, src: &End, dst: &End, rest: &Rest) -> Parsed<Tr
         }),
         _ => Transport::Ports(ports),
     })
-}
-
-/// TCP's flags by name.
-pub(super) fn flag_names(flags: u8) -> String {
-    let names = Flags::NAMES.iter().enumerate();
-    let set: Vec<&str> = names
-        .filter(|(bit, _)| flags & (1 << bit) != 0)
-        .map(|(_, name)| *name)
-        .collect();
-    if set.is_empty() {
-        "none".to_string()
-    } else {
-        set.join(",")
-    }
-}
-
-/// ICMP's type and code.
-pub(super) fn icmp_text(protocol: Protocol, icmp: &Icmp) -> String {
-    let kind = words::icmp_name(icmp_family(protocol), icmp.kind)
-        .map_or_else(|| icmp.kind.to_string(), str::to_string);
-    match icmp.code {
-        0 => kind,
-        code => format!("{kind}/{code}"),
-    }
-}
-
-/// As it is written; with what was taken for granted.
-impl fmt::Display for Described {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.packet {
-            None => f.write_str("malformed")?,
-            Some(packet) => {
-                let end = |address, port: Option<u16>| match port {
-                    Some(port) => SocketAddr::new(address, port).to_string(),
-                    None => address.to_string(),
-                };
-                let ports = packet.ports();
-                let src = end(packet.src, ports.map(|ports| ports.src));
-                let dst = end(packet.dst, ports.map(|ports| ports.dst));
-                write!(f, "{} {src} > {dst}", words::Proto(packet.protocol))?;
-                match &packet.transport {
-                    Transport::Tcp(tcp) => write!(f, " flags {}", flag_names(tcp.flags))?,
-                    Transport::Icmp(icmp) => {
-                        write!(f, " icmp {}", icmp_text(packet.protocol, icmp))?;
-                    }
-                    _ => {}
-                }
-                if let Some(fragment) = packet.fragment {
-                    write!(f, " fragment {}", fragment.offset)?;
-                }
-            }
-        }
-        for (word, device) in [("in", &self.input), ("out", &self.output)] {
-            if let Some(device) = device {
-                write!(f, " {word} {device}")?;
-            }
-        }
-        Ok(())
-    }
 }
