@@ -21,18 +21,12 @@
 
 # shellcheck source=lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+# shellcheck source=lab/container.sh
+. "${BASH_SOURCE[0]%/*}/container.sh"
 
 up() {
-	setup_ns outside ctr
-	link outside eth0 host ens160
-	link host veth0 ctr eth0
-	bridge host br0 veth0
-	address outside eth0 10.10.10.3/24 fd00:10::3/64
-	address host ens160 10.10.10.2/24 fd00:10::2/64
-	address host br0 172.17.0.1/16 fd00:17::1/64
-	address ctr eth0 172.17.0.2/16 fd00:17::2/64
-	gateway ctr 172.17.0.1 fd00:17::1
-	forwarding
+	machine_outside
+	container_behind_bridge
 	case $1 in
 	icmp) rule host iptables nat PREROUTING -p icmp -d 10.10.10.2 -j DNAT --to-destination 172.17.0.2 ;;
 	ipv6)

@@ -21,17 +21,13 @@
 
 # shellcheck source=lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+# shellcheck source=lab/container.sh
+. "${BASH_SOURCE[0]%/*}/container.sh"
 
 up() {
-	setup_ns ctr
+	container_behind_bridge
 	device host ens160 type dummy
-	link host veth0 ctr eth0
-	bridge host br0 veth0
 	address host ens160 10.10.10.2/24
-	address host br0 172.17.0.1/16
-	address ctr eth0 172.17.0.2/16
-	gateway ctr 172.17.0.1
-	forwarding
 	rule host iptables nat OUTPUT -p tcp -d 10.10.10.2 --dport 3000 -j DNAT --to-destination 172.17.0.2:8080
 	http_server ctr 172.17.0.2 8080
 	warm_up host 172.17.0.2

@@ -24,15 +24,11 @@
 
 # shellcheck source=lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+# shellcheck source=lab/container.sh
+. "${BASH_SOURCE[0]%/*}/container.sh"
 
 up() {
-	setup_ns ctr
-	link host veth0 ctr eth0
-	bridge host br0 veth0
-	address host br0 172.17.0.1/16
-	address ctr eth0 172.17.0.2/16
-	gateway ctr 172.17.0.1
-	forwarding
+	container_behind_bridge
 	set_sysctl net.ipv4.conf.br0.route_localnet 1
 	rule host iptables nat OUTPUT -p tcp -d 127.0.0.1 --dport 3000 -j DNAT --to-destination 172.17.0.2:8080
 	case $1 in

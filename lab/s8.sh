@@ -16,17 +16,15 @@
 # variants: ipv4
 # ports: 80 8080
 # modules: veth bridge nft_chain_nat nft_compat xt_REDIRECT
-# programs: ip iptables ethtool ping ss curl busybox
+# programs: ip iptables ethtool ping sysctl ss curl busybox
 
 # shellcheck source=lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+# shellcheck source=lab/container.sh
+. "${BASH_SOURCE[0]%/*}/container.sh"
 
 up() {
-	setup_ns ctr
-	link host veth0 ctr eth0
-	bridge host br0 veth0
-	address host br0 172.17.0.1/16
-	address ctr eth0 172.17.0.2/16
+	container_behind_bridge
 	rule ctr iptables nat PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8080
 	http_server ctr 172.17.0.2 8080
 	warm_up host 172.17.0.2

@@ -3,19 +3,16 @@
 //! `nftrace doctor` on whatever machine the tests run on: what it says is for the
 //! test machine to show (`tests/tests/names.rs`), that it always says something is here.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
+mod support;
+
+use support::without_engines;
+
 fn doctor(args: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_nftrace"))
-        .arg("doctor")
-        .args(args)
-        .env_remove("DOCKER_HOST")
-        .env("XDG_RUNTIME_DIR", folder.path())
-        .output()
-        .unwrap()
+    without_engines(&[&["doctor"], args].concat(), &[])
 }
 
 #[test]

@@ -3,17 +3,14 @@
 //! `nftrace exec`: what goes wrong before a program runs. That it runs inside is for
 //! the test machine to show (`tests/tests/names.rs`).
 
-use std::process::{Command, Output};
+use std::process::Output;
+
+mod support;
+
+use support::without_engines;
 
 fn exec(args: &[&str]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_nftrace"))
-        .arg("exec")
-        .args(args)
-        .env_remove("DOCKER_HOST")
-        .env("XDG_RUNTIME_DIR", folder.path())
-        .output()
-        .unwrap()
+    without_engines(&[&["exec"], args].concat(), &[])
 }
 
 #[track_caller]

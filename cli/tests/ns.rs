@@ -2,23 +2,18 @@
 
 //! `nftrace ns` as a user meets it on any machine, root or not.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 #[path = "../src/names/tests/fake.rs"]
 #[allow(dead_code, reason = "not every test needs all of it")]
 mod fake;
 
+mod support;
+
+use support::without_engines;
+
 fn ns(args: &[&str], environment: &[(&str, &str)]) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_nftrace"))
-        .arg("ns")
-        .args(args)
-        .env_remove("DOCKER_HOST")
-        .env_remove("CONTAINER_HOST")
-        .env("XDG_RUNTIME_DIR", folder.path())
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap()
+    without_engines(&[&["ns"], args].concat(), environment)
 }
 
 fn errors(output: &Output) -> String {

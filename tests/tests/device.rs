@@ -3,9 +3,9 @@
 //! `/dev/nftrace` on a real kernel: who reads it, how, and that every record is
 //! accounted for; and the commands that use it, live.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use nftrace_tests::kept::{codes, errors, objects, text};
 use nftrace_tests::vm::{Report, Vm};
 use serde_json::Value;
 
@@ -15,38 +15,14 @@ fn run(what: &str) -> Report {
         .script("tests/lab/device.sh", &[what])
         .file("device", probe)
         .with_command()
-        .timeout(Duration::from_secs(180))
+        .timeout(Duration::from_secs(900))
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"))
-}
-
-fn text(report: &Report, name: &str) -> String {
-    report.file(&format!("{name}.txt")).unwrap()
-}
-
-fn errors(report: &Report, name: &str) -> String {
-    report.file(&format!("{name}.err")).unwrap()
 }
 
 fn json(report: &Report, name: &str) -> Value {
     let text = text(report, name);
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
-}
-
-fn lines(report: &Report, name: &str) -> Vec<Value> {
-    let text = text(report, name);
-    let parse =
-        |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("{name}: {line}"));
-    text.lines().map(parse).collect()
-}
-
-fn codes(report: &Report) -> HashMap<String, i32> {
-    let text = text(report, "codes");
-    let parse = |line: &str| {
-        let (name, code) = line.split_once(' ').expect("two words");
-        (name.to_owned(), code.parse().unwrap())
-    };
-    text.lines().map(parse).collect()
 }
 
 #[test]
@@ -174,7 +150,7 @@ fn what_is_set_is_traced_watched_recorded_and_read_again() {
             .collect()
     };
     let way = ["LOCAL_OUT", "POST_ROUTING", "PRE_ROUTING", "LOCAL_IN"];
-    let watched = lines(&report, "watch");
+    let watched = objects(&report, "watch");
     assert_eq!(hooks(&watched), way, "{watched:?}");
     assert_eq!(watched[0]["name"], "host");
     assert_eq!(watched.len(), 4, "it ends after as many as were asked for");
@@ -193,7 +169,7 @@ fn what_is_set_is_traced_watched_recorded_and_read_again() {
         errors(&report, "record")
     );
     assert_eq!(codes["replay"], 0, "{}", errors(&report, "replay"));
-    let replayed = lines(&report, "replay");
+    let replayed = objects(&report, "replay");
     assert_eq!(hooks(&replayed), way, "{replayed:?}");
     assert_eq!(replayed[0]["name"], "host");
     assert!(
@@ -209,7 +185,7 @@ fn what_is_set_is_traced_watched_recorded_and_read_again() {
     assert_eq!(codes["timed"], 0, "{}", errors(&report, "timed"));
 
     assert_eq!(codes["off"], 0);
-    let after = lines(&report, "after");
+    let after = objects(&report, "after");
     assert!(
         !after.is_empty(),
         "the ring still has what was traced before"

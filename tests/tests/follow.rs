@@ -17,7 +17,7 @@ fn report() -> &'static Report {
         Vm::new("follow")
             .script("tests/lab/follow.sh", &[])
             .file("nftrace", std::fs::read(binary).unwrap())
-            .timeout(Duration::from_secs(180))
+            .timeout(Duration::from_secs(900))
             .run()
             .unwrap_or_else(|failure| panic!("{failure}"))
     })

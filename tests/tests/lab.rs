@@ -14,7 +14,7 @@ fn a_lab_shows_its_journeys_and_leaves_nothing_behind_even_when_it_is_killed() {
     let report = Vm::new("lab leaves nothing")
         .script("tests/lab/lab.sh", &["clean"])
         .with_command()
-        .timeout(Duration::from_secs(240))
+        .timeout(Duration::from_secs(900))
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(report.file("left.txt").unwrap(), "");

@@ -62,7 +62,7 @@ fn steps(records: &[Record], inode: u32) -> Vec<String> {
 fn two_hundred_namespaces_are_covered_until_they_are_destroyed_under_traffic() {
     let report = Vm::new("namespaces")
         .script("tests/lab/namespaces.sh", &[&COUNT.to_string()])
-        .timeout(Duration::from_secs(240))
+        .timeout(Duration::from_secs(900))
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"));
 

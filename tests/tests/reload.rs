@@ -16,7 +16,7 @@ const COUNT: usize = 50;
 fn fifty_loads_and_unloads_under_traffic_leave_no_hook_and_break_no_connection() {
     let report = Vm::new("reload")
         .script("tests/lab/reload.sh", &[&COUNT.to_string()])
-        .timeout(Duration::from_secs(240))
+        .timeout(Duration::from_secs(900))
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"));
 

@@ -44,7 +44,7 @@ fn wakeups(bursts: &[u64]) -> Vec<Vec<Wakeup>> {
         .file("wakeups", probe)
         .with_command()
         .exact_clock()
-        .timeout(Duration::from_secs(180))
+        .timeout(Duration::from_secs(900))
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"));
     let text = report.file("wakeups.txt").unwrap();

@@ -24,6 +24,19 @@ pub(crate) fn nftrace(arguments: &[&str]) -> Output {
     command.args(arguments).output().unwrap()
 }
 
+/// The command where there are no engines but those of the environment.
+pub(crate) fn without_engines(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_nftrace"))
+        .args(arguments)
+        .env_remove("DOCKER_HOST")
+        .env_remove("CONTAINER_HOST")
+        .env("XDG_RUNTIME_DIR", folder.path())
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
 pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }

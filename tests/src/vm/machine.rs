@@ -31,7 +31,7 @@ const END: &str = "nftrace-lab: exit=";
 const TIMED_OUT: i32 = 124;
 
 /// Booting takes 7 s without KVM on an idle machine; not every machine is idle.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
+const BOOT_LIMIT: Duration = Duration::from_secs(300);
 
 /// How often to look whether QEMU still lives.
 const TICK: Duration = Duration::from_millis(100);
