@@ -10,6 +10,8 @@ use nftrace_core::policy::{classify, layout, verify, By, Observer, Place};
 use nftrace_policy::ast::{DefaultFor, Rule};
 use nftrace_policy::{compile, load_text, resolve, Document, Memory};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use std::fmt::Write as _;
 
 /// The policy with those of these rules that are not refused.
@@ -40,6 +42,30 @@ impl Observer for Shadowed {
     fn shadowed(&mut self, number: u32, _: &layout::Rule) {
         self.0.push(number);
     }
+}
+
+/// Without this the comparison below would say little.
+#[test]
+fn many_random_packets_meet_random_rules() {
+    let mut runner = TestRunner::deterministic();
+    let rules = prop::collection::vec(rules::rule(), 40);
+    let cases = (rules, universe::packet(), universe::world());
+    let (mut by_rule, mut by_fragment, mut refused) = (0, 0, 0);
+    for _ in 0..100 {
+        let (rules, packet, world) = cases.new_tree(&mut runner).expect("any will do").current();
+        let document = document(&rules, &[]);
+        refused += rules.len() - document.policy.rules().count();
+        for place in Place::all() {
+            match oracle::decide(&document.policy, &world, place, packet.as_ref()).1 {
+                By::Rule(_) => by_rule += 1,
+                By::Fragment(_) => by_fragment += 1,
+                _ => {}
+            }
+        }
+    }
+    assert!(by_rule > 200, "{by_rule} of 1000 decisions");
+    assert!(by_fragment > 3, "{by_fragment} of 1000 decisions");
+    assert!((400..3600).contains(&refused), "{refused} of 4000 rules");
 }
 
 proptest! {
