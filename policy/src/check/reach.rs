@@ -39,7 +39,8 @@ pub(super) fn warnings(policy: &Policy, sets: &Sets, found: &mut Vec<Diagnostic>
 struct Known<'a> {
     rule: &'a Rule,
     places: u16,
-    protocols: Vec<Protocol>,
+    /// A bit for each number.
+    protocols: [u128; 2],
     ends: [Option<Arc<Addresses>>; 3],
     ports: [Option<Arc<Vec<Range32>>>; 4],
 }
@@ -63,6 +64,18 @@ fn addresses(rule: &Rule) -> [Option<&Operand<Address>>; 3] {
     ends(rule).map(|(_, end)| end?.addresses.as_ref())
 }
 
+fn bits(protocols: &[Protocol]) -> [u128; 2] {
+    let mut bits = [0; 2];
+    for Protocol(number) in protocols {
+        bits[usize::from(number >> 7)] |= 1 << (number & 0x7f);
+    }
+    bits
+}
+
+fn has_bits(all: [u128; 2], some: [u128; 2]) -> bool {
+    all.iter().zip(some).all(|(all, some)| some & !all == 0)
+}
+
 impl<'a> Known<'a> {
     fn of(rule: &'a Rule, sets: &Sets) -> Self {
         let is_fixed = |one: &Address| matches!(one, Address::Range(_) | Address::Set(_));
@@ -71,7 +84,7 @@ impl<'a> Known<'a> {
             places: places(rule)
                 .iter()
                 .fold(0, |all, place| all | (1 << place.number())),
-            protocols: possible_protocols(rule),
+            protocols: bits(&possible_protocols(rule)),
             ends: addresses(rule).map(|operand| {
                 let operand = operand?;
                 let is_plain = !operand.not && operand.items.iter().all(is_fixed);
@@ -102,10 +115,7 @@ impl<'a> Known<'a> {
             && has_states(&all.states, &some.states)
             && has_icmp(all, some)
             && has_namespaces(all, some)
-            && other
-                .protocols
-                .iter()
-                .all(|one| self.protocols.contains(one))
+            && has_bits(self.protocols, other.protocols)
             && self.has_addresses_of(other)
             && self.has_ports_of(other)
     }
