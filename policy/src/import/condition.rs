@@ -92,7 +92,8 @@ impl Condition {
             protocols: both(&self.protocols, &other.protocols, among)?,
             icmp: both(&self.icmp, &other.icmp, icmp)?,
             either_port: both(&self.either_port, &other.either_port, |one, other| {
-                same(one, other).map_err(|_| inexpressible("it asks twice for a port of either end"))
+                same(one, other)
+                    .map_err(|_| inexpressible("it asks twice for a port of either end"))
             })?,
             source_port: both(&self.source_port, &other.source_port, among)?,
             destination_port: both(&self.destination_port, &other.destination_port, among)?,
@@ -105,7 +106,9 @@ impl Condition {
             oif: both(&self.oif, &other.oif, devices)?,
             mark: both(&self.mark, &other.mark, marks)?,
             states: both(&self.states, &other.states, |one, other| {
-                Some(one & other).filter(|bits| *bits != 0).ok_or(Not::Possible)
+                Some(one & other)
+                    .filter(|bits| *bits != 0)
+                    .ok_or(Not::Possible)
             })?,
             cgroup: both(&self.cgroup, &other.cgroup, |one, other| {
                 same(one, other).map_err(|_| inexpressible("it asks for two cgroups"))
@@ -126,7 +129,8 @@ impl Condition {
 
     fn is_possible(&self) -> bool {
         let protocols = self.protocols.as_ref();
-        let is_only = |number: u8| protocols.is_none_or(|one| !one.and(&Among::one(number)).is_never());
+        let is_only =
+            |number: u8| protocols.is_none_or(|one| !one.and(&Among::one(number)).is_never());
         let icmp_fits = self.icmp.is_none_or(|icmp| match icmp.family {
             IcmpFamily::Icmp => is_only(1) && self.family != Some(IpFamily::Ipv6),
             IcmpFamily::Icmpv6 => is_only(58) && self.family != Some(IpFamily::Ipv4),
@@ -162,7 +166,10 @@ impl Condition {
         }
         let mut before = 0;
         let mut all = Vec::new();
-        for bit in (0..8).map(|bit| 1_u8 << bit).filter(|bit| flags.mask & bit != 0) {
+        for bit in (0..8)
+            .map(|bit| 1_u8 << bit)
+            .filter(|bit| flags.mask & bit != 0)
+        {
             all.push(only(Flags {
                 value: flags.value & before | !flags.value & bit,
                 mask: before | bit,
@@ -260,7 +267,9 @@ fn devices(one: &Operand<Device>, other: &Operand<Device>) -> Result<Operand<Dev
             if left.is_empty() {
                 Err(Not::Possible)
             } else if left.iter().any(cuts) {
-                Err(inexpressible("it asks for devices of which others are left out"))
+                Err(inexpressible(
+                    "it asks for devices of which others are left out",
+                ))
             } else {
                 Ok(items(left, false))
             }

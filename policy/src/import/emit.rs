@@ -110,9 +110,7 @@ impl Condition {
     pub(super) fn rule(&self, verdict: Verdict, place: Place, sets: &mut Vec<String>) -> Rule {
         let end = |addresses: &Option<Among>, ports: &Option<Among>, sets: &mut Vec<String>| {
             let end = Endpoint {
-                addresses: addresses
-                    .as_ref()
-                    .and_then(|one| self.addresses(one, sets)),
+                addresses: addresses.as_ref().and_then(|one| self.addresses(one, sets)),
                 ports: ports.as_ref().and_then(|one| port_operand(one, sets)),
             };
             (end.addresses.is_some() || end.ports.is_some()).then_some(end)
@@ -237,7 +235,8 @@ fn protocols(among: &Among) -> Option<Operand<Protocol>> {
     if among.not && among.ranges.is_empty() {
         return None;
     }
-    let is_in = |number: &u8| Ranges::of([((*number).into(), (*number).into())]).is_within(&among.ranges);
+    let is_in =
+        |number: &u8| Ranges::of([((*number).into(), (*number).into())]).is_within(&among.ranges);
     Some(Operand {
         not: among.not,
         items: (0..=u8::MAX).filter(is_in).map(Protocol).collect(),

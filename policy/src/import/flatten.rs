@@ -8,9 +8,9 @@
 //! So nothing has to be negated, and the meaning stays what it was.
 
 use super::condition::{Condition, Not};
-use super::model::{Action, Base, Entry, Ruleset};
+use super::model::{Action, Base, DestinationKind, Entry, Ruleset};
 use super::{Left, LeftKind, Options, Source};
-use crate::ast::{Basic, IpFamily, Log, NamespaceSpec, Operand, Place, Rule, Verdict};
+use crate::ast::{Basic, IpFamily, Log, NamespaceSpec, Operand, Place, Rule, State, Verdict};
 use nftrace_core::hook::Hook;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 const ACCEPTED: u8 = 1;
 const DROPPED: u8 = 2;
 const OTHERWISE: u8 = 4;
+/// They are logged on their way.
+const LOGGED: u8 = 8;
 
 /// A policy has at most so many rules.
 const MOST_RULES: usize = 200_000;
@@ -83,8 +85,11 @@ pub(super) fn all(rules: &Ruleset, options: &Options) -> Result<Made, String> {
         if bases.is_empty() {
             continue;
         }
-        let titles: Vec<&str> = bases.iter().map(|base| base.title.as_str()).collect();
-        let title = titles.join("; ");
+        let says = |base: &&&Base| {
+            base.policy == Basic::Drop || !rules.chains[base.chain].entries.is_empty()
+        };
+        let titles = bases.iter().filter(says).map(|base| base.title.as_str());
+        let title = titles.collect::<Vec<_>>().join("; ");
         let mut flattener = Flattener {
             rules,
             options,
@@ -101,7 +106,9 @@ pub(super) fn all(rules: &Ruleset, options: &Options) -> Result<Made, String> {
         flattener.fragments()?;
         flattener.tables(0, &Condition::default())?;
         let rules = flattener.made;
-        made.rules.push((title, rules));
+        if !rules.is_empty() {
+            made.rules.push((title, rules));
+        }
     }
     made.left = left.into_values().flatten().collect();
     for ((chain, index), count) in limited {
@@ -151,7 +158,12 @@ fn fate(entry: &Entry, all: &[Vec<u8>]) -> u8 {
         Action::Verdict(_) => OTHERWISE,
         Action::Jump(chain) | Action::Goto(chain) => all[*chain][0],
         Action::Unknown(_) => ACCEPTED | DROPPED | OTHERWISE,
-        Action::Return | Action::Log { .. } | Action::Count | Action::Besides(_) => 0,
+        Action::Log { .. } => LOGGED,
+        Action::Return
+        | Action::Count
+        | Action::Besides(_)
+        | Action::Marks(_)
+        | Action::Differs(_) => 0,
     };
     entry.actions.iter().map(of).fold(0, |fate, one| fate | one)
 }
@@ -279,15 +291,10 @@ impl Flattener<'_> {
         self.rule(None, verdict, condition, false, None)
     }
 
-    fn deeper<T>(
-        &mut self,
-        go: impl FnOnce(&mut Self) -> Result<T, String>,
-    ) -> Result<T, String> {
+    fn deeper<T>(&mut self, go: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
         self.depth += 1;
         if self.depth > DEEPEST {
-            return Err(format!(
-                "chains jump and return more than {DEEPEST} deep"
-            ));
+            return Err(format!("chains jump and return more than {DEEPEST} deep"));
         }
         let done = go(self);
         self.depth -= 1;
@@ -315,6 +322,13 @@ impl Flattener<'_> {
             }
             let rest = After::Rest(chain, index + 1, after);
             let known = (chain, index);
+            if self.returns_all(&entries[index..]) {
+                let reason = "each packet at local_in is taken for one to an address that is local, of a broadcast or of a multicast, which this rule and the next two return";
+                let effect =
+                    "with routes of the type local outside of the table local others may come";
+                self.note(known, LeftKind::Differs, reason, Some(effect));
+                return Ok(false);
+            }
             match self.joined(entry, condition, &rest) {
                 Ok(all) => {
                     for joined in all {
@@ -330,6 +344,19 @@ impl Flattener<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the next rules return all packets, each those to one kind of destination.
+    fn returns_all(&self, entries: &[Entry]) -> bool {
+        use DestinationKind::{Broadcast, Local, Multicast};
+        let is_here = self.place.hook == Hook::LocalIn && !self.place.is_bridge;
+        let returns =
+            |entry: &Entry, kind| entry.kind == Some(kind) && entry.actions == [Action::Return];
+        let Some(next) = entries.get(..3).filter(|_| is_here) else {
+            return false;
+        };
+        let mut kinds = [Local, Broadcast, Multicast].into_iter();
+        kinds.all(|kind| next.iter().any(|entry| returns(entry, kind)))
     }
 
     /// The conditions of a rule together with those under which it is reached; or why a
@@ -443,10 +470,17 @@ impl Flattener<'_> {
                 }
                 Action::Goto(chain) => {
                     let is_decided = self.deeper(|this| this.chain(*chain, 0, joined, after))?;
-                    return Ok(if is_decided { Past::Nothing } else { Past::Here });
+                    return Ok(if is_decided {
+                        Past::Nothing
+                    } else {
+                        Past::Here
+                    });
                 }
                 Action::Return => return Ok(Past::Here),
-                Action::Besides(reason) => self.note(known, LeftKind::LeftOut, reason, None),
+                Action::Besides(reason) | Action::Marks(reason) => {
+                    self.note(known, LeftKind::LeftOut, reason, None);
+                }
+                Action::Differs(reason) => self.note(known, LeftKind::Differs, reason, None),
                 Action::Unknown(_) => {}
             }
         }
@@ -454,7 +488,13 @@ impl Flattener<'_> {
     }
 
     /// Says where a rule asks for addresses that are others at this hook.
-    fn compare(&mut self, known: (usize, usize), entry: &Entry, joined: &Condition, rest: &After<'_>) {
+    fn compare(
+        &mut self,
+        known: (usize, usize),
+        entry: &Entry,
+        joined: &Condition,
+        rest: &After<'_>,
+    ) {
         if !self.rules.nat.contains(&self.place) {
             return;
         }
@@ -463,8 +503,12 @@ impl Flattener<'_> {
             || joined.destination_port.is_some()
             || joined.either_port.is_some()
             || joined.oif.is_some();
-        let from = joined.source.is_some() || joined.source_port.is_some() || joined.either_port.is_some();
-        let decides = entry.actions.iter().any(|one| matches!(one, Action::Verdict(_)));
+        let from =
+            joined.source.is_some() || joined.source_port.is_some() || joined.either_port.is_some();
+        let decides = entry
+            .actions
+            .iter()
+            .any(|one| matches!(one, Action::Verdict(_)));
         let differs = match self.place.hook {
             Hook::PreRouting | Hook::LocalOut => to && priority > -100,
             Hook::LocalIn | Hook::PostRouting => from && priority > 100,
@@ -488,11 +532,16 @@ impl Flattener<'_> {
         let rules = self.rules;
         let entry = &rules.chains[known.0].entries[known.1];
         let fate = fate(entry, self.fates);
-        let logs = |action: &Action| !matches!(action, Action::Verdict(_) | Action::Return);
-        let effect = match fate | self.fate_after(rest, family) {
+        let only_decides = entry.actions.iter().all(|action| {
+            let decides = matches!(action, Action::Verdict(_) | Action::Return | Action::Count);
+            decides || action.target().is_some() && fate & LOGGED == 0
+        });
+        let all = (fate | self.fate_after(rest, family)) & !LOGGED;
+        let fate = fate & !LOGGED;
+        let effect = match fate {
             // What comes after does the same.
-            all if is_one(all) && !entry.actions.iter().any(logs) => return,
-            all if is_one(all) => None,
+            _ if is_one(all) && only_decides => return,
+            _ if is_one(all) => None,
             _ if fate == ACCEPTED => {
                 Some("what it accepted is up to the rules behind it, which may stop it")
             }
@@ -523,7 +572,10 @@ impl Flattener<'_> {
     ) {
         let source: &Source = &self.rules.chains[known.0].entries[known.1].source;
         let notes = self.left.entry(known).or_default();
-        if !notes.iter().any(|one| one.kind == kind && one.reason == reason) {
+        if !notes
+            .iter()
+            .any(|one| one.kind == kind && one.reason == reason)
+        {
             notes.push(Left {
                 source: source.clone(),
                 kind,
@@ -561,6 +613,18 @@ impl Flattener<'_> {
             *self.limited.entry(known).or_default() += 1;
         }
         if let Some(last) = self.made.last_mut() {
+            // Each of several states, as of a verdict map.
+            let same = Rule {
+                states: rule.states.clone(),
+                ..last.clone()
+            };
+            let is_split = !last.states.is_empty() && !rule.states.is_empty();
+            if is_split && same == rule && rule.limit.is_none() {
+                let states = last.states.iter().chain(&rule.states);
+                let is_in = |state: &State| states.clone().any(|one| one == state);
+                last.states = State::ALL.into_iter().filter(is_in).collect();
+                return Ok(());
+            }
             // A LOG before a DROP of the same packets.
             let logged = Rule {
                 verdict,

@@ -13,7 +13,7 @@ mod nft;
 
 use crate::ast::{
     AddressRange, Basic, Default, DefaultFor, Element, IpFamily, NamespaceSpec, Policy, PortRange,
-    Set, SetSource, Spans, Statement,
+    Rule, Set, SetSource, Spans, Statement, Verdict,
 };
 use std::fmt::{self, Write as _};
 
@@ -117,8 +117,7 @@ impl fmt::Display for Left {
             LeftKind::Differs => "differs",
         };
         write!(f, "  {kind}: {}", one_line(&self.reason))?;
-        self.effect
-            .map_or(Ok(()), |effect| write!(f, "; {effect}"))
+        self.effect.map_or(Ok(()), |effect| write!(f, "; {effect}"))
     }
 }
 
@@ -155,7 +154,7 @@ impl fmt::Display for Import {
 
 /// Makes the policy of a ruleset, all of whose chains are there.
 fn policy(
-    rules: &model::Ruleset,
+    mut rules: model::Ruleset,
     mut left: Vec<Left>,
     options: &Options,
     from: &str,
@@ -163,10 +162,22 @@ fn policy(
     if let Some(chain) = rules.circle() {
         return Err(format!("the chain {chain} leads back to itself"));
     }
+    rules.find_marking();
+    let rules = &rules;
     let mut statements = Vec::new();
     let mut titles = vec![(0, "What no rule decides".to_string())];
-    let drops = rules.bases.iter().any(|base| base.policy == Basic::Drop);
-    let malformed = if drops { Basic::Drop } else { Basic::Accept };
+    let made = flatten::all(rules, options)?;
+    // Malformed packets meet no rule: they go the way of those that none is for.
+    let drops_rest = made
+        .rules
+        .iter()
+        .flat_map(|(_, rules)| rules)
+        .any(is_for_all);
+    let malformed = if drops_rest {
+        Basic::Drop
+    } else {
+        Basic::Accept
+    };
     for what in [
         DefaultFor::Hooks(Basic::Accept, Vec::new()),
         DefaultFor::Malformed(malformed),
@@ -175,7 +186,6 @@ fn policy(
         let at = Spans::default();
         statements.push(Statement::Default(Default { what, at }));
     }
-    let made = flatten::all(rules, options)?;
     left.extend(made.left);
     if !made.sets.is_empty() {
         titles.push((statements.len(), "Sets".to_string()));
@@ -202,6 +212,20 @@ fn policy(
         titles,
         from: described,
     })
+}
+
+/// Whether it stops all packets of a hook and a family that no rule before it is for.
+fn is_for_all(rule: &Rule) -> bool {
+    let plain = Rule {
+        verdict: rule.verdict,
+        family: rule.family,
+        hooks: rule.hooks.clone(),
+        namespaces: rule.namespaces.clone(),
+        log: rule.log,
+        name: rule.name.clone(),
+        ..Rule::default()
+    };
+    *rule == plain && matches!(rule.verdict, Verdict::Drop | Verdict::Reject(_))
 }
 
 /// A named set as a statement.

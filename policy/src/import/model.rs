@@ -53,8 +53,18 @@ pub(super) struct Entry {
     /// The packets that it is about fulfil one of these; or why that cannot be said.
     pub(super) conditions: Result<Vec<Condition>, String>,
     pub(super) comment: Option<String>,
+    /// Which kind of destination it asks for, where that is all that it asks for.
+    pub(super) kind: Option<DestinationKind>,
     /// What it does with them, in order.
     pub(super) actions: Vec<Action>,
+}
+
+/// How the routing tables see a destination. At `local_in` it is one of these.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum DestinationKind {
+    Local,
+    Broadcast,
+    Multicast,
 }
 
 /// What a rule does.
@@ -71,6 +81,10 @@ pub(super) enum Action {
     Count,
     /// Something that is no verdict and is not carried over: why.
     Besides(String),
+    /// The same; it changes the mark.
+    Marks(String),
+    /// In what the verdict behind it differs.
+    Differs(String),
     /// Something that may be a verdict: why it is not carried over.
     Unknown(String),
 }
@@ -106,6 +120,19 @@ impl Ruleset {
             false
         };
         self.bases.iter().filter(reaches).collect()
+    }
+
+    /// Finds out where marks are changed.
+    pub(super) fn find_marking(&mut self) {
+        let marks = |entry: &Entry| {
+            let mut actions = entry.actions.iter();
+            actions.any(|action| matches!(action, Action::Marks(_)))
+        };
+        let bases = self.bases_reaching(marks);
+        self.marking = bases
+            .iter()
+            .map(|base| (base.place, base.priority))
+            .collect();
     }
 
     /// The name of a chain that leads back to itself, if there is one.

@@ -33,7 +33,7 @@ pub fn import(text: &str, options: &Options) -> Result<Import, String> {
         );
     }
     let from = "as iptables-save wrote it";
-    super::policy(&reader.rules, reader.left, options, from)
+    super::policy(reader.rules, reader.left, options, from)
 }
 
 /// The lines of one table.
@@ -58,7 +58,9 @@ fn tables(text: &str) -> Result<Vec<Table<'_>>, String> {
             }
         } else if let Some(name) = line.strip_prefix('*') {
             if open.is_some() {
-                return Err(format!("line {number}: COMMIT is missing before this table"));
+                return Err(format!(
+                    "line {number}: COMMIT is missing before this table"
+                ));
             }
             open = Some(Table {
                 name,
@@ -148,9 +150,16 @@ impl Reader {
                 _ => return Err(format!("line {number}: a chain has a policy or `-`")),
             };
             let Some((hook, priority)) = hook(table.name, name) else {
-                return Err(format!("line {number}: the table {} has no hook {name}", table.name));
+                return Err(format!(
+                    "line {number}: the table {} has no hook {name}",
+                    table.name
+                ));
             };
-            let word = if policy == Basic::Drop { "DROP" } else { "ACCEPT" };
+            let word = if policy == Basic::Drop {
+                "DROP"
+            } else {
+                "ACCEPT"
+            };
             self.rules.bases.push(Base {
                 place: Place {
                     hook,
@@ -160,10 +169,18 @@ impl Reader {
                 priority,
                 policy,
                 chain,
-                title: format!("{prefix}, table {}, chain {name}, policy {word}", table.name),
+                title: format!(
+                    "{prefix}, table {}, chain {name}, policy {word}",
+                    table.name
+                ),
             });
         }
-        let known: Vec<String> = self.rules.chains.iter().map(|one| one.name.clone()).collect();
+        let known: Vec<String> = self
+            .rules
+            .chains
+            .iter()
+            .map(|one| one.name.clone())
+            .collect();
         for (number, line) in &table.lines {
             if line.starts_with(':') {
                 continue;
@@ -180,7 +197,10 @@ impl Reader {
                 }
             };
             let missing = |chain: &str| {
-                format!("line {number}: there is no chain {chain} in the table {}", table.name)
+                format!(
+                    "line {number}: there is no chain {chain} in the table {}",
+                    table.name
+                )
             };
             if !known.contains(&full(chain)) {
                 return Err(missing(chain));
@@ -201,27 +221,14 @@ impl Reader {
             let entry = rule
                 .entry(&mut chain_of)
                 .map_err(|target| missing(&target))?;
-            self.place(table.name, chain, family, entry, &full(chain));
+            self.place(family, entry, &full(chain));
         }
         Ok(())
     }
 
-    fn place(&mut self, table: &str, chain: &str, family: IpFamily, entry: Entry, full: &str) {
+    fn place(&mut self, family: IpFamily, entry: Entry, full: &str) {
         if entry.asks_conntrack() && !self.rules.tracked.contains(&family) {
             self.rules.tracked.push(family);
-        }
-        if targets::marks(&entry) {
-            // A chain of the user's may be reached from any hook.
-            let hooks = Hook::ALL.into_iter();
-            let hooks = hooks.filter(|one| hook(table, chain).is_none_or(|(hook, _)| hook == *one));
-            let priority = hook(table, "INPUT").map_or(0, |(_, priority)| priority);
-            self.rules.marking.extend(hooks.map(|hook| {
-                let place = Place {
-                    hook,
-                    is_bridge: false,
-                };
-                (place, priority)
-            }));
         }
         let chain = self.rules.chain(full);
         self.rules.chains[chain].entries.push(entry);
@@ -258,7 +265,9 @@ impl Reader {
                     text: without_counters(line).to_string(),
                 },
                 kind: LeftKind::LeftOut,
-                reason: "it translates addresses, which is no matter of a policy: leave it where it is".to_string(),
+                reason:
+                    "it translates addresses, which is no matter of a policy: leave it where it is"
+                        .to_string(),
                 effect: None,
             });
         }
