@@ -34,7 +34,11 @@ impl Loader for Disk {
     fn locate(&self, from: Option<&str>, path: &str) -> Result<String, String> {
         let folder = from.and_then(|from| Path::new(from).parent());
         let path = folder.map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
-        let path = path.canonicalize().map_err(|error| reason(&error))?;
+        let path = match path.canonicalize() {
+            // A pipe that the shell has opened: its name leads nowhere else.
+            Err(_) if std::fs::metadata(&path).is_ok() => path,
+            found => found.map_err(|error| reason(&error))?,
+        };
         path.into_os_string()
             .into_string()
             .map_err(|_| "its path is not UTF-8".to_string())

@@ -32,3 +32,35 @@ tcp() {
 	*) outcome "$1" "curl-$code" ;;
 	esac
 }
+
+# talk ROLE ADDRESS PORT   a connection that stays; `say_again CASE` uses it
+talk() {
+	rm -f /tmp/talk.{in,out}
+	mkfifo /tmp/talk.in
+	: >/tmp/talk.out
+	ip netns exec "$1" socat -u "OPEN:/tmp/talk.in,rdonly" STDOUT </dev/null | ip netns exec "$1" socat - "TCP4:$2:$3" >/tmp/talk.out 2>/tmp/talk.err &
+	exec 7>/tmp/talk.in
+}
+
+hang_up() { exec 7>&-; }
+
+# say_again CASE   a line there and back: passes, or silence for two seconds
+say_again() {
+	local i
+	printf 'line %s\n' "$1" >&7
+	for ((i = 0; i < 20; i++)); do
+		if grep -q "^line $1\$" /tmp/talk.out; then
+			outcome "$1" passes
+			return
+		fi
+		sleep 0.1
+	done
+	outcome "$1" silence
+}
+
+# of CASE COMMAND...   whether a command that only says yes or no succeeds
+of() {
+	local name=$1
+	shift
+	if "$@" >>/tmp/of.txt 2>&1; then outcome "$name" ok; else outcome "$name" failed; fi
+}

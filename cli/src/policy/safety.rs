@@ -18,7 +18,7 @@ use nftrace_core::record::Socket;
 use super::resolver::addresses_here;
 use super::connections::{connections, device_to, Connection, Tuple};
 use crate::names::enter::inside;
-use crate::names::Names;
+use crate::names::{Names, Namespace};
 
 /// A packet of a connection that is established, at one hook.
 struct Imagined {
@@ -267,11 +267,17 @@ fn own_cut(tables: &Tables<'_>, names: &Names) -> Option<Cut> {
         |address| address == server,
     )?;
     Some(Cut {
-        namespace: namespace.unique(),
+        namespace: shown(names, namespace),
         connection,
         hook,
         rule,
     })
+}
+
+fn shown(names: &Names, namespace: &Namespace) -> String {
+    names
+        .display(namespace)
+        .unwrap_or_else(|| namespace.unique())
 }
 
 /// What `new` would cut of what lives and what `old` lets pass. Devices and marks of
@@ -301,7 +307,7 @@ pub(crate) fn damage(new: &Tables<'_>, old: Option<&Tables<'_>>, names: &Names) 
             }
             if let Some((hook, rule)) = cut(new) {
                 damage.cuts.push(Cut {
-                    namespace: namespace.unique(),
+                    namespace: shown(names, namespace),
                     connection,
                     hook,
                     rule,

@@ -162,7 +162,9 @@ impl Counters {
             };
             let found = names.lookup(Some(count.cookie), Some(count.inode));
             slot.namespaces.push(CountedIn {
-                name: found.map_or_else(|| count.inode.to_string(), |found| found.unique()),
+                name: found
+                    .and_then(|found| names.display(found))
+                    .unwrap_or_else(|| format!("cookie:{}", count.cookie)),
                 ns: count.inode,
                 cookie: count.cookie,
                 packets: count.packets,
