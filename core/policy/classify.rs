@@ -260,7 +260,7 @@ impl<S: Subject> Question<'_, S> {
         let transport = &self.packet.transport;
         match (kind, transport) {
             (Kind::Icmp, Transport::Icmp(Icmp { kind, code, .. })) => {
-                let value = u32::from(*kind) << 8 | u32::from(*code);
+                let value = (u32::from(*kind) << 8) | u32::from(*code);
                 return Some(self.in32(condition, value));
             }
             (Kind::TcpFlags, Transport::Tcp(Tcp { flags, .. })) => {

@@ -157,10 +157,16 @@ impl Place {
         of(false).into_iter().chain(of(true))
     }
 
-    /// Its number: that of its bit in [`super::layout::Rule::places`].
+    /// Its number, from 0 to 9.
     #[inline]
     pub const fn number(self) -> usize {
-        self.hook as usize + if self.is_bridge { 5 } else { 0 }
+        self.bit() as usize
+    }
+
+    /// Its number as that of its bit in [`super::layout::Rule::places`].
+    #[inline]
+    pub const fn bit(self) -> u32 {
+        self.hook as u32 + if self.is_bridge { 5 } else { 0 }
     }
 
     /// Why a condition of this kind cannot be known here; none where it can.

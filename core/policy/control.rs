@@ -244,18 +244,21 @@ pub mod slot {
     use super::PLACES;
     use crate::policy::{By, Place};
 
+    #[allow(clippy::cast_possible_truncation, reason = "there are ten")]
+    const BEHIND: u32 = PLACES as u32;
+
     /// How many counters there are besides those of rules.
-    pub const DEFAULTS: u32 = PLACES as u32 + 3;
+    pub const DEFAULTS: u32 = BEHIND + 3;
 
     /// Where it is counted what decided at a place.
     #[inline]
     pub const fn of(by: By, place: Place, rules: u32) -> u32 {
         let behind = match by {
             By::Rule(number) => return number,
-            By::Default => place.number() as u32,
-            By::New => PLACES as u32,
-            By::Malformed => PLACES as u32 + 1,
-            By::Fragment(_) => PLACES as u32 + 2,
+            By::Default => place.bit(),
+            By::New => BEHIND,
+            By::Malformed => BEHIND + 1,
+            By::Fragment(_) => BEHIND + 2,
         };
         rules.wrapping_add(behind)
     }

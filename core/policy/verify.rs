@@ -353,7 +353,7 @@ impl Tables<'_> {
 const LOCAL_IN: u16 = 1 << crate::hook::Hook::LocalIn as u16;
 
 fn is_at(rule: &Rule, place: Place) -> bool {
-    rule.places & (1_u16.wrapping_shl(place.number() as u32)) != 0
+    rule.places & (1_u16.wrapping_shl(place.bit())) != 0
 }
 
 /// Says what is wrong with a blob, or else what it asks of the kernel.
