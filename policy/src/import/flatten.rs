@@ -181,7 +181,7 @@ impl Flattener<'_> {
             let is_whole = self.rules.tracked.contains(&family) && !self.place.is_bridge;
             let asks = |entry: &Entry| {
                 let mut all = entry.conditions.iter().flatten();
-                all.any(Condition::asks_for_transport)
+                all.any(|one| one.asks_for_transport() || one.fragment == Some(false))
             };
             let asked = self.rules.bases_reaching(asks);
             let is_asked = asked.iter().any(|base| {
@@ -382,6 +382,14 @@ impl Flattener<'_> {
             };
             if one.mark.is_some() && self.rules.marking.iter().any(marked) {
                 return Err("other rules at this hook change the mark before it is asked for, and nftrace runs before them".to_string());
+            }
+            let is_tracked = |family: &IpFamily| joined.family.is_none_or(|one| one == *family);
+            let is_early = matches!(self.place.hook, Hook::PreRouting | Hook::LocalOut);
+            if one.fragment == Some(true)
+                && is_early
+                && self.rules.tracked.iter().any(is_tracked)
+            {
+                return Err("conntrack puts fragments together before this is asked, and nftrace runs before conntrack".to_string());
             }
             for action in &entry.actions {
                 let later = self.fate_of_tables(self.table(rest) + 1, joined.family);
