@@ -23,7 +23,7 @@ pub(crate) use html::page;
 pub(crate) use line::Lines;
 pub(crate) use mermaid::diagram;
 pub(crate) use routes::groups;
-pub(crate) use style::Style;
+pub(crate) use style::{Role, Style};
 pub(crate) use svg::file as drawing;
 pub(crate) use text::block;
 pub(crate) use view::View;
