@@ -12,6 +12,7 @@ mod bundle;
 mod cgroup;
 mod devices;
 mod engine;
+mod events;
 pub(crate) mod enter;
 mod http;
 mod identity;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use addresses::addresses_here;
 pub(crate) use devices::{devices_here, NetDevice};
+pub(crate) use events::{engine_sockets, follow};
 pub(crate) use identity::identify;
 use identity::Identity;
 pub(crate) use resolve::ResolveError;

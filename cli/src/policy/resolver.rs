@@ -3,7 +3,7 @@
 //! What names in a policy mean on this machine, now.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -122,6 +122,16 @@ impl Live {
         })
     }
 
+    pub(super) fn cgroup_of(&self, path: &str) -> Means<(u64, u32)> {
+        cgroups::find(path)
+    }
+
+    /// The namespaces that there are.
+    pub(super) fn cookies(&self) -> BTreeSet<u64> {
+        let living = self.names().namespaces.iter().filter(|one| !one.gone);
+        living.filter_map(|namespace| namespace.cookie).collect()
+    }
+
     pub(super) fn host_cookie(&self) -> Means<u64> {
         // The module knows, also where /proc is not the host's.
         if let Ok(device) = Device::open(Path::new(DEFAULT_PATH)) {
@@ -155,7 +165,7 @@ impl Resolver for Live {
     }
 
     fn cgroup(&self, path: &str) -> Result<(u64, u32), String> {
-        Ok(cgroups::find(path)?)
+        Ok(self.cgroup_of(path)?)
     }
 
     fn host(&self) -> Result<u64, String> {
@@ -164,7 +174,7 @@ impl Resolver for Live {
 }
 
 /// No namespace has this cookie, and no cgroup this id: they count from 1.
-const NOBODY: u64 = 0;
+pub(super) const NOBODY: u64 = 0;
 
 /// Has what `inner` does not know mean nothing: no address, no namespace, no cgroup.
 struct Nobody<'a>(&'a dyn Resolver);
