@@ -111,7 +111,7 @@ impl Task {
         Self {
             uid: found.uid,
             pid: found.pid,
-            comm: found.comm.map(|byte| byte as u8),
+            comm: found.comm,
         }
     }
 }

@@ -360,7 +360,7 @@ impl<S: Subject> Question<'_, S> {
     }
 }
 
-/// Asks a policy, which [`super::verify`] has found sound, about a packet; `packet`
+/// Asks a policy, which [`super::verify()`] has found sound, about a packet; `packet`
 /// is none where it cannot be read.
 #[inline]
 pub fn classify<S: Subject, O: Observer>(

@@ -3,7 +3,7 @@
 //! A policy as the kernel holds it: ordered rules, the first that matches decides.
 //!
 //! A compiler in userspace makes a blob ([`layout`]). [`Tables::read`] finds its
-//! parts, [`verify`] says whether it is sound, and [`classify`] asks it about a
+//! parts, [`verify()`] says whether it is sound, and [`classify()`] asks it about a
 //! packet: the kernel with the same code as the command.
 
 mod classify;

@@ -310,13 +310,12 @@ impl Tables<'_> {
     fn verify_chains(&self) -> Result<(), Refusal> {
         for place in Place::all() {
             let mut chain = self.chain(place).iter();
-            let wanted = (0_u32..)
-                .zip(self.rules)
-                .filter(|(_, rule)| is_at(rule, place));
-            for (number, _) in wanted {
-                if chain.next() != Some(&number) {
+            let mut number = 0_u32;
+            for rule in self.rules {
+                if is_at(rule, place) && chain.next() != Some(&number) {
                     return refuse(place.number(), Flaw::Chain);
                 }
+                number = number.wrapping_add(1);
             }
             if chain.next().is_some() {
                 return refuse(place.number(), Flaw::Chain);

@@ -177,6 +177,8 @@ impl Stream {
                 reason: dropped.and_then(|dropped| named(&dropped.name)),
                 location: dropped.and_then(|dropped| named(&dropped.location)),
                 rule: shown.rule,
+                generation: shown.generation,
+                rule_text: None,
                 by,
                 suspects: Vec::new(),
             }
@@ -185,6 +187,23 @@ impl Stream {
             // A record behind it is of a copy that lives on.
             if record == index && taken(&open.records[record]) {
                 return (End::Delivered, None);
+            }
+            // What we decided the kernel only did.
+            let decided = record.checked_sub(1).filter(|before| {
+                let before = &open.records[*before];
+                let here = (before.namespace, before.hook, before.family);
+                let there = &open.records[record];
+                matches!(before.verdict, Some(Verdict::Drop | Verdict::Reject))
+                    && here == (there.namespace, there.hook, there.family)
+            });
+            if let (true, Some(decided)) = (record == index, decided) {
+                let by_kernel = drop(record, DropBy::Kernel);
+                let dropped = DropInfo {
+                    reason: by_kernel.reason,
+                    location: by_kernel.location,
+                    ..drop(decided, DropBy::Verdict)
+                };
+                return (End::Dropped, Some(dropped));
             }
             if record == index {
                 return (End::Dropped, Some(drop(record, DropBy::Kernel)));

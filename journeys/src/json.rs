@@ -79,6 +79,10 @@ struct DropJson {
     location: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule_text: Option<String>,
     by: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     suspects: Vec<String>,
@@ -210,6 +214,8 @@ impl DropJson {
             reason: drop.reason.clone(),
             location: drop.location.clone(),
             rule: (drop.rule != 0).then_some(drop.rule),
+            generation: (drop.generation != 0).then_some(drop.generation),
+            rule_text: drop.rule_text.clone(),
             by: drop.by.name(),
             suspects: drop.suspects.clone(),
         }

@@ -230,6 +230,10 @@ pub struct DropInfo {
     pub location: Option<String>,
     /// Our rule, from 1; 0 for none.
     pub rule: u32,
+    /// The generation of our policy; 0 for none.
+    pub generation: u32,
+    /// The rule as it was written: whoever can ask for it puts it in.
+    pub rule_text: Option<String>,
     /// How it is known.
     pub by: DropBy,
     /// Who decides at that hook, and may have done it: whoever knows the machine puts it in.

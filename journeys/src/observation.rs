@@ -163,6 +163,8 @@ pub struct Observation {
     pub verdict: Option<Verdict>,
     /// The number of the rule that decided, from 1; 0 for none.
     pub rule: u32,
+    /// The number of a rule that is not enforced and would have decided; 0 for none.
+    pub shadow: u32,
     /// The generation of the policy; 0 for none.
     pub generation: u32,
     /// Why and where the kernel dropped it, in an observation of that.
@@ -208,7 +210,8 @@ impl Observation {
             conntrack: record.conntrack(),
             socket: record.socket(),
             verdict: record.verdict(),
-            rule: record.rule,
+            rule: if record.is_shadow() { 0 } else { record.rule },
+            shadow: if record.is_shadow() { record.rule } else { 0 },
             generation: record.generation,
             dropped: record.dropped().map(|dropped| Dropped {
                 reason: dropped.reason,

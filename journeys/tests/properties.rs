@@ -161,6 +161,7 @@ fn observation() -> impl Strategy<Value = Observation> {
                 socket: None,
                 verdict: None,
                 rule: 0,
+                shadow: 0,
                 generation: 0,
                 dropped: (kind == 0).then(|| Dropped {
                     reason: 1,

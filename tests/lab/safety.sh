@@ -20,7 +20,7 @@ warm_up outside 10.10.10.2
 load_module
 asked() { tcp "$1" outside 10.10.10.2 8080; }
 # stop and pass: files of policies
-echo 'drop tcp to any port 8080 at local_in in host' >/tmp/stop
+echo 'drop tcp to any port 8080 at local_in in host' >/tmp/stop; chmod a+r /tmp/stop
 echo 'accept tcp to any port 8080 at local_in in host' >/tmp/pass
 
 # await_flush GENERATION   the timer restores it within ten seconds

@@ -110,7 +110,10 @@ fn what_others_cannot_protect_is_protected() {
     );
     for consumer in ["queue-accept.txt", "queue-drop.txt"] {
         let lines = report.file(consumer).unwrap();
-        assert!(lines.contains(" bytes"), "{consumer} held no packet: {lines}");
+        assert!(
+            lines.contains(" bytes"),
+            "{consumer} held no packet: {lines}"
+        );
     }
 }
 
@@ -119,7 +122,9 @@ fn packets(report: &Report, name: &str, text: &str) -> u64 {
     let shown = &objects(report, name)[0];
     let rules = shown["rules"].as_array().unwrap();
     let mut found = rules.iter().filter(|rule| rule["text"] == text);
-    let rule = found.next().unwrap_or_else(|| panic!("{name}: no '{text}': {shown}"));
+    let rule = found
+        .next()
+        .unwrap_or_else(|| panic!("{name}: no '{text}': {shown}"));
     rule["packets"].as_u64().unwrap()
 }
 
@@ -180,12 +185,16 @@ fn trials_are_told(report: &Report) {
     assert_eq!(codes["try"], 0);
     let said = text(report, "try");
     assert!(
-        said.contains("generation 2 is in force for 4 s") && said.contains("generation 1 is restored"),
+        said.contains("generation 2 is in force for 4 s")
+            && said.contains("generation 1 is restored"),
         "{said}"
     );
     assert_eq!(codes["load_while_on_trial"], 1);
     let said = errors(report, "load_while_on_trial");
-    assert!(said.contains("'nftrace confirm' or 'nftrace rollback'"), "{said}");
+    assert!(
+        said.contains("'nftrace confirm' or 'nftrace rollback'"),
+        "{said}"
+    );
     assert_eq!(codes["rollback_to_unknown"], 1);
     let said = errors(report, "rollback_to_unknown");
     assert!(said.contains("generation 77 is not there"), "{said}");
@@ -213,7 +222,12 @@ fn trials_are_told(report: &Report) {
 
 fn own_connections_are_kept(report: &Report) {
     let codes = codes(report);
-    for name in ["own_connection", "own_connection_sudo", "own_connection_device", "own_connection_default"] {
+    for name in [
+        "own_connection",
+        "own_connection_sudo",
+        "own_connection_device",
+        "own_connection_default",
+    ] {
         let said = errors(report, name);
         assert_eq!(codes[name], 1, "{name}: {said}");
         assert!(
@@ -225,7 +239,11 @@ fn own_connections_are_kept(report: &Report) {
         );
     }
     assert!(errors(report, "own_connection_default").contains("by the default"));
-    for name in ["own_connection_other_device", "own_connection_allowed", "own_connection_forced"] {
+    for name in [
+        "own_connection_other_device",
+        "own_connection_allowed",
+        "own_connection_forced",
+    ] {
         assert_eq!(codes[name], 0, "{name}: {}", errors(report, name));
     }
     let said = errors(report, "live_connections");
@@ -256,9 +274,16 @@ fn bad_policies_change_nothing(report: &Report) {
 fn counters_follow_their_rules(report: &Report) {
     const WEB: &str = "accept tcp to any port 8080 at local_in in host";
     let before = packets(report, "counters_before", WEB);
-    assert!(before >= 4, "a connection has at least so many packets: {before}");
+    assert!(
+        before >= 4,
+        "a connection has at least so many packets: {before}"
+    );
     assert_eq!(
-        packets(report, "counters_before", "accept udp to any port 1 at local_in"),
+        packets(
+            report,
+            "counters_before",
+            "accept udp to any port 1 at local_in"
+        ),
         0
     );
     // Nothing came in between.
@@ -268,7 +293,10 @@ fn counters_follow_their_rules(report: &Report) {
     assert_eq!(inside[0]["name"], "host", "{moved}");
     assert_eq!(inside[0]["packets"].as_u64(), Some(before), "{moved}");
     let changed = &objects(report, "counters_changed")[0];
-    assert_eq!(changed["rules"][0]["packets"], 0, "another rule begins at 0: {changed}");
+    assert_eq!(
+        changed["rules"][0]["packets"], 0,
+        "another rule begins at 0: {changed}"
+    );
     let limited = &objects(report, "counters_limit")[0];
     let of = |rule: usize| limited["rules"][rule]["packets"].as_u64();
     assert_eq!((of(0), of(1)), (Some(3), Some(3)), "{limited}");
@@ -277,12 +305,20 @@ fn counters_follow_their_rules(report: &Report) {
 fn the_log_has_what_rules_say(report: &Report) {
     let logged = text(report, "logged");
     let line = logged.lines().next().expect("a line");
-    for part in ["hook=LOCAL_IN", "dst=10.10.10.2:8080", "verdict=drop rule=1", "generation="] {
+    for part in [
+        "hook=LOCAL_IN",
+        "dst=10.10.10.2:8080",
+        "verdict=drop rule=1",
+        "generation=",
+    ] {
         assert!(line.contains(part), "{part}: {line}");
     }
     let shadow = text(report, "shadow");
     let line = shadow.lines().next().expect("a line");
-    assert!(line.contains("verdict=accept rule=- ") && line.ends_with("shadow=1"), "{line}");
+    assert!(
+        line.contains("verdict=accept rule=- ") && line.ends_with("shadow=1"),
+        "{line}"
+    );
     assert_eq!(text(report, "log-limit").lines().count(), 2);
 }
 
@@ -296,15 +332,25 @@ fn a_journey_names_the_rule_that_ended_it(report: &Report) {
         .collect();
     let dropped = journeys.iter().find(|journey| journey["end"] == "dropped");
     let dropped = dropped.unwrap_or_else(|| panic!("{journeys:?}"));
-    let last = dropped["records"].as_array().unwrap().last().unwrap();
-    assert_eq!(last["hook"], "LOCAL_IN", "{dropped}");
-    assert_eq!(last["verdict"], "drop", "{dropped}");
-    assert_eq!(last["rule"], 2, "{dropped}");
     let drop = &dropped["drop"];
+    let record = usize::try_from(drop["record"].as_u64().unwrap()).unwrap();
+    let decided = &dropped["records"][record];
+    assert_eq!(decided["hook"], "LOCAL_IN", "{dropped}");
+    assert_eq!(decided["verdict"], "drop", "{dropped}");
+    assert_eq!(decided["rule"], 2, "{dropped}");
+    assert_eq!((&drop["by"], &drop["rule"]), (&"verdict".into(), &2.into()), "{dropped}");
+    assert_eq!(drop["rule_text"], "drop tcp to any port 8080 at local_in in host", "{dropped}");
     assert_eq!(drop["reason"], "NETFILTER_DROP", "{dropped}");
-    assert_eq!(drop["location"], "nftrace_policy_drop[nftrace]", "{dropped}");
+    assert_eq!(
+        drop["location"], "nftrace_policy_drop[nftrace]",
+        "{dropped}"
+    );
     let text = report.file("journey.txt").unwrap();
-    assert!(text.contains("rule 2"), "{text}");
+    assert!(
+        text.contains("dropped at LOCAL_IN in host")
+            && text.contains("rule 2 of nftrace: drop tcp to any port 8080 at local_in in host"),
+        "{text}"
+    );
 }
 
 fn the_module_says_that_protection_ends(report: &Report) {

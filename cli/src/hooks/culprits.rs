@@ -4,9 +4,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use nftrace_core::hook::{Family, Hook};
+use nftrace_device::{Device, DEFAULT_PATH};
 use nftrace_journeys::{DropBy, Journey, NamespaceId};
+use nftrace_policy::Blob;
 
 use super::{dump, suspects, Entry};
 use crate::names::Names;
@@ -18,6 +21,8 @@ use crate::names::Names;
 #[derive(Debug, Default)]
 pub(crate) struct Culprits {
     known: RefCell<BTreeMap<u32, Vec<Entry>>>,
+    /// The rules of generations of our own policy, which the module keeps for a while.
+    rules: RefCell<BTreeMap<u32, Vec<String>>>,
 }
 
 impl Culprits {
@@ -34,10 +39,25 @@ impl Culprits {
             DropBy::NoExit => true,
             DropBy::Verdict => false,
         };
+        if drop.by == DropBy::Verdict && drop.rule != 0 {
+            drop.rule_text = self.rule(drop.generation, drop.rule);
+        }
         if let (true, Some(family), Some(hook)) = (by_netfilter, drop.family, drop.hook) {
             let place = (family, hook);
             drop.suspects = self.who(names, &drop.namespace, place, drop.location.as_deref());
         }
+    }
+
+    /// A rule of a generation as it was written; none where the module is gone, or
+    /// does not keep that generation any more.
+    fn rule(&self, generation: u32, rule: u32) -> Option<String> {
+        let mut known = self.rules.borrow_mut();
+        let rules = known
+            .entry(generation)
+            .or_insert_with(|| rules_of(generation).unwrap_or_default());
+        rules
+            .get(usize::try_from(rule).ok()?.checked_sub(1)?)
+            .cloned()
     }
 
     /// Who may have dropped a packet at a hook, as in `chain ip filter FORWARD`, the
@@ -61,6 +81,16 @@ impl Culprits {
         let suspects = suspects(entries, family, hook, location);
         suspects.iter().map(ToString::to_string).collect()
     }
+}
+
+/// All rules of a generation.
+fn rules_of(generation: u32) -> Option<Vec<String>> {
+    let device = Device::open(Path::new(DEFAULT_PATH)).ok()?;
+    let (_, bytes) = device.policy(Some(generation)).ok()??;
+    let blob = Blob::from(bytes.as_slice());
+    let tables = blob.tables().ok()?;
+    let text = |rule| String::from_utf8_lossy(tables.rule_text(rule)).into_owned();
+    Some(tables.rules.iter().map(text).collect())
 }
 
 #[cfg(test)]

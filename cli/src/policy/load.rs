@@ -114,7 +114,10 @@ fn run(args: &CommonArgs, trial: Option<u32>) -> anyhow::Result<ExitCode> {
     let found = find_damage(&compiled, old.as_ref())?;
     if let Some(own) = &found.own {
         anyhow::ensure!(args.force, refusal(own, &compiled));
-        eprintln!("nftrace: warning: this cuts your own connection: {}", told(own, &compiled));
+        eprintln!(
+            "nftrace: warning: this cuts your own connection: {}",
+            told(own, &compiled)
+        );
     }
     warn(&found, &compiled, args.verbose);
     let start = Instant::now();

@@ -15,8 +15,8 @@ use nftrace_core::policy::{
 };
 use nftrace_core::record::Socket;
 
-use super::resolver::addresses_here;
 use super::connections::{connections, device_to, Connection, Tuple};
+use super::resolver::addresses_here;
 use crate::names::enter::inside;
 use crate::names::{Names, Namespace};
 

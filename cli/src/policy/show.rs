@@ -125,7 +125,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn nothing(json: bool) -> anyhow::Result<ExitCode> {
     let mut out = output::standard();
     if json {
-        writeln!(out, "{}", serde_json::json!({ "generation": 0, "rules": [] }))?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::json!({ "generation": 0, "rules": [] })
+        )?;
     } else {
         writeln!(
             out,
@@ -141,9 +145,7 @@ struct Counters(BTreeMap<u32, Counted>);
 fn age(last: u64) -> Option<f64> {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-    (last != 0).then(|| {
-        now.saturating_sub(Duration::from_nanos(last)).as_secs_f64()
-    })
+    (last != 0).then(|| now.saturating_sub(Duration::from_nanos(last)).as_secs_f64())
 }
 
 impl Counters {
@@ -257,7 +259,10 @@ fn terse(line: &str) -> String {
         short += ", ";
         count += 1;
     }
-    format!("{short}… {} more; --full shows them }}", elements.len() - count)
+    format!(
+        "{short}… {} more; --full shows them }}",
+        elements.len() - count
+    )
 }
 
 fn since(seconds: Option<f64>) -> String {
@@ -296,7 +301,11 @@ fn print(
     }
     let Some(()) = args.counters.then_some(()) else {
         for line in shown.text.lines() {
-            let line = if args.full { line.to_owned() } else { terse(line) };
+            let line = if args.full {
+                line.to_owned()
+            } else {
+                terse(line)
+            };
             writeln!(out, "{line}")?;
         }
         return Ok(());
@@ -344,7 +353,10 @@ mod tests {
         let elements: Vec<String> = (0..200).map(|n| format!("10.0.0.{n}")).collect();
         let set = format!("set many = {{ {} }}", elements.join(", "));
         let short = terse(&set);
-        assert!(short.starts_with("set many = { 10.0.0.0, 10.0.0.1, "), "{short}");
+        assert!(
+            short.starts_with("set many = { 10.0.0.0, 10.0.0.1, "),
+            "{short}"
+        );
         assert!(short.len() < 160 && short.contains("more"), "{short}");
         let rule = format!("drop from {{ {} }}", elements.join(", "));
         assert_eq!(terse(&rule), rule);

@@ -6,8 +6,8 @@ use std::fmt;
 use std::io::{IsTerminal as _, Read as _};
 
 use nftrace_core::policy::{verify, Tables};
-use nftrace_policy::{compile, load, load_text, resolve, Blob, Disk, Document, Program, Report};
 use nftrace_policy::Resolver;
+use nftrace_policy::{compile, load, load_text, resolve, Blob, Disk, Document, Program, Report};
 
 use super::resolver::as_far_as_known;
 
@@ -87,7 +87,9 @@ pub(crate) fn build(
     };
     let blob = compile(&program).map_err(Wrong)?;
     // The kernel does the same; but here it can be said better.
-    let tables = blob.tables().map_err(|refusal| Wrong(refusal.to_string()))?;
+    let tables = blob
+        .tables()
+        .map_err(|refusal| Wrong(refusal.to_string()))?;
     verify(&tables).map_err(|refusal| Wrong(format!("{refusal}; report this")))?;
     Ok(Compiled { program, blob })
 }

@@ -99,7 +99,10 @@ impl Ending {
         let first = format!("{verb} {at} {bridge}{hook}");
         let location = drop.location.as_deref().map(function);
         let why = match (drop.by, drop.rule, reason, location) {
-            (DropBy::Verdict, rule @ 1.., ..) => vec![format!("rule {rule} of nftrace")],
+            (DropBy::Verdict, rule @ 1.., ..) => vec![match &drop.rule_text {
+                Some(text) => format!("rule {rule} of nftrace: {}", words::clean(text)),
+                None => format!("rule {rule} of nftrace"),
+            }],
             (DropBy::Verdict, ..) => vec!["nftrace's default".to_owned()],
             (DropBy::NoExit, ..) => vec!["it entered the hook and did not leave it".to_owned()],
             (DropBy::Kernel, _, Some(reason), Some(location)) => {
@@ -118,7 +121,10 @@ impl Ending {
             ending.text = format!("{}; {who}", ending.text);
             ending.lines.push(who);
         }
-        ending.advice = reason.and_then(advice);
+        // Our own reason is told already.
+        ending.advice = reason
+            .filter(|_| drop.by != DropBy::Verdict)
+            .and_then(advice);
         ending
     }
 }

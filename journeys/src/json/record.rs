@@ -65,6 +65,8 @@ pub struct RecordJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    shadow: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encapsulated_in: Option<&'static str>,
@@ -185,6 +187,7 @@ impl RecordJson {
                 .filter(|id| *id != 0),
             verdict: record.verdict.filter(|_| ours).map(Verdict::name),
             rule: (record.rule != 0).then_some(record.rule),
+            shadow: (record.shadow != 0).then_some(record.shadow),
             generation: (record.generation != 0).then_some(record.generation),
             encapsulated_in: outer.map(Tunnel::name),
             reason: record.dropped.as_ref().map(|d| d.name.clone()),

@@ -194,6 +194,7 @@ impl Block {
             socket: None,
             verdict: None,
             rule: 0,
+            shadow: 0,
             generation: 0,
             dropped: None,
         }
