@@ -5,8 +5,10 @@
 
 pub mod checkout;
 pub mod command;
+pub mod guest;
 pub mod hooks;
 pub mod kept;
+pub mod random;
 pub mod scenario;
 pub mod vectors;
 pub mod vm;
