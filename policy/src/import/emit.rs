@@ -245,7 +245,7 @@ fn protocols(among: &Among) -> Option<Operand<Protocol>> {
 
 fn states(bits: u8) -> Vec<State> {
     let all = State::ALL.into_iter().enumerate();
-    all.filter(|(bit, _)| bits & 1 << bit != 0)
+    all.filter(|(bit, _)| bits & (1 << bit) != 0)
         .map(|(_, state)| state)
         .collect()
 }

@@ -6,12 +6,14 @@
 use super::condition::Condition;
 use super::Source;
 use crate::ast::{Basic, IpFamily, Limit, Place, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// All chains.
 #[derive(Debug, Default)]
 pub(super) struct Ruleset {
     pub(super) chains: Vec<Chain>,
+    /// The chains' numbers by their names.
+    numbers: HashMap<String, usize>,
     /// The chains that hooks begin with.
     pub(super) bases: Vec<Base>,
     /// Where marks are changed, and by a chain of which priority.
@@ -90,11 +92,17 @@ pub(super) enum Action {
 }
 
 impl Ruleset {
-    /// The chain of that name, which may still be to come.
+    /// The chain of that name, if it is there.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.numbers.get(name).copied()
+    }
+
+    /// The chain of that name, which is made if it is not there.
     pub(super) fn chain(&mut self, name: &str) -> usize {
-        if let Some(number) = self.chains.iter().position(|chain| chain.name == name) {
+        if let Some(number) = self.find(name) {
             return number;
         }
+        self.numbers.insert(name.to_string(), self.chains.len());
         self.chains.push(Chain {
             name: name.to_string(),
             entries: Vec::new(),

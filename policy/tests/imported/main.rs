@@ -3,6 +3,7 @@
 //! Random rulesets of iptables, walked as the kernel walks them, decide as the policies
 //! that they become.
 
+mod random;
 mod tables;
 
 use nftrace_core::policy::{classify, layout, verify, Action as Decided, Observer, Place};
@@ -58,8 +59,8 @@ proptest! {
 
     #[test]
     fn an_imported_policy_decides_as_its_tables(
-        tables in tables::tables(),
-        packets in prop::collection::vec(tables::packet(), 60),
+        tables in random::tables(),
+        packets in prop::collection::vec(random::packet(), 60),
     ) {
         let text = tables.to_string();
         let import = iptables(&text, &Options::default()).unwrap_or_else(|error| panic!("{error}\n{text}"));

@@ -4,6 +4,7 @@
 
 mod matches;
 mod targets;
+mod values;
 mod words;
 
 use super::model::{Base, Entry, Ruleset};
@@ -142,6 +143,9 @@ impl Reader {
             };
             let mut words = declared.split_whitespace();
             let name = words.next().unwrap_or_default();
+            if self.rules.find(&full(name)).is_some() {
+                return Err(format!("line {number}: the chain {name} is there twice"));
+            }
             let chain = self.rules.chain(&full(name));
             let policy = match words.next() {
                 Some("ACCEPT") => Basic::Accept,
@@ -175,12 +179,6 @@ impl Reader {
                 ),
             });
         }
-        let known: Vec<String> = self
-            .rules
-            .chains
-            .iter()
-            .map(|one| one.name.clone())
-            .collect();
         for (number, line) in &table.lines {
             if line.starts_with(':') {
                 continue;
@@ -202,7 +200,7 @@ impl Reader {
                     table.name
                 )
             };
-            if !known.contains(&full(chain)) {
+            if self.rules.find(&full(chain)).is_none() {
                 return Err(missing(chain));
             }
             let source = Source {
@@ -214,13 +212,8 @@ impl Reader {
             };
             let mut rule = matches::Rule::new(family, source);
             rule.read(spec);
-            let mut chain_of = |name: &str| {
-                let name = full(name);
-                known.contains(&name).then(|| self.rules.chain(&name))
-            };
-            let entry = rule
-                .entry(&mut chain_of)
-                .map_err(|target| missing(&target))?;
+            let chain_of = |name: &str| self.rules.find(&full(name));
+            let entry = rule.entry(&chain_of).map_err(|target| missing(&target))?;
             self.place(family, entry, &full(chain));
         }
         Ok(())

@@ -86,7 +86,7 @@ fn order(op: &str, value: u128, of: Type) -> Read<Among> {
         Type::Address(IpFamily::Ipv6) => u128::MAX,
         Type::Address(IpFamily::Ipv4) | Type::Number => u32::MAX.into(),
         Type::Port => u16::MAX.into(),
-        Type::Protocol | Type::IcmpType(_) => u8::MAX.into(),
+        Type::Protocol | Type::Icmp(_) => u8::MAX.into(),
     };
     let range = match op {
         "<" => value.checked_sub(1).map(|last| (0, last)),
@@ -123,7 +123,7 @@ fn icmp(
     value: &dyn Fn(Type) -> Read<Among>,
 ) -> Read<Vec<Condition>> {
     let among = value(if is_type {
-        Type::IcmpType(family)
+        Type::Icmp(family)
     } else {
         Type::Number
     })?;

@@ -206,7 +206,7 @@ impl Reader {
     fn rule(&mut self, order: usize, rule: &Value) -> Result<(), String> {
         let source = source(order, rule, "chain");
         let name = source.chain.clone();
-        let Some(number) = self.rules.chains.iter().position(|one| one.name == name) else {
+        let Some(number) = self.rules.find(&name) else {
             return Err(format!("a rule is in the chain {name}, which is not there"));
         };
         let Some(table) = table(text(rule, "family")) else {

@@ -150,6 +150,10 @@ impl Reading<'_> {
                     _ => Action::Besides(reason.to_string()),
                 });
             }
+            "set" | "map" if what.get("stmt").is_some() => {
+                let reason = "it remembers packets by what they have, or counts them";
+                self.entry.actions.push(Action::Unknown(reason.to_string()));
+            }
             "notrack" | "ct helper" | "ct timeout" | "ct expectation" | "secmark" | "dup"
             | "set" | "map" | "flow" => {
                 self.act(Action::Besides(format!(
@@ -161,13 +165,14 @@ impl Reading<'_> {
                     "`{name}` changes where packets go, which is no matter of a policy"
                 )));
             }
-            "xt" => self.entry.narrow(Err(
+            "xt" => self.entry.actions.push(Action::Unknown(
                 "nft shows no more of a rule of iptables: import what iptables-save writes"
                     .to_string(),
             )),
-            other => self
-                .entry
-                .narrow(Err(format!("there is nothing like `{other}` here"))),
+            other => {
+                let reason = format!("there is nothing like `{other}` here");
+                self.entry.actions.push(Action::Unknown(reason));
+            }
         }
         Ok(())
     }
@@ -179,14 +184,12 @@ impl Reading<'_> {
 
     /// A verdict of nft; none where it is something else.
     fn verdict(&mut self, name: &str, what: &Value) -> Option<Result<Action, String>> {
-        let mut to = |make: fn(usize) -> Action| {
+        let to = |make: fn(usize) -> Action| {
             let target = format!("{} {}", self.table, text(what, "target"));
-            let known = self.rules.chains.iter().any(|chain| chain.name == target);
-            if known {
-                Ok(make(self.rules.chain(&target)))
-            } else {
-                Err(format!("there is no chain {target}, to which a rule leads"))
-            }
+            let number = self.rules.find(&target);
+            number
+                .map(make)
+                .ok_or_else(|| format!("there is no chain {target}, to which a rule leads"))
         };
         Some(match name {
             "accept" => Ok(Action::Verdict(Verdict::Accept)),

@@ -17,7 +17,7 @@ pub(super) enum Type {
     Address(IpFamily),
     Port,
     Protocol,
-    IcmpType(IcmpFamily),
+    Icmp(IcmpFamily),
     Number,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn number(value: &Value, of: Type) -> Read<u128> {
                 .map(|one| one.0.into())
                 .ok_or_else(unknown),
         },
-        Type::IcmpType(family) => {
+        Type::Icmp(family) => {
             let text = match text {
                 "mld-listener-reduction" => "mld-listener-done",
                 other => other,

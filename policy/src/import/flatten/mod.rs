@@ -7,22 +7,18 @@
 //! to be asked, goes on in what comes after: that is put there for it, with its condition.
 //! So nothing has to be negated, and the meaning stays what it was.
 
+mod fate;
+mod left;
+mod write;
+
 use super::condition::{Condition, Not};
 use super::model::{Action, Base, DestinationKind, Entry, Ruleset};
-use super::{Left, LeftKind, Options, Source};
-use crate::ast::{Basic, IpFamily, Log, NamespaceSpec, Operand, Place, Rule, State, Verdict};
+use super::{Left, LeftKind, Options};
+use crate::ast::{Basic, IpFamily, Place, Rule, Verdict};
+use fate::{fates, is_one, ACCEPTED, DROPPED};
 use nftrace_core::hook::Hook;
 use std::collections::BTreeMap;
 
-/// What can become of packets: bits.
-const ACCEPTED: u8 = 1;
-const DROPPED: u8 = 2;
-const OTHERWISE: u8 = 4;
-/// They are logged on their way.
-const LOGGED: u8 = 8;
-
-/// A policy has at most so many rules.
-const MOST_RULES: usize = 200_000;
 /// At most so many chains are followed into each other.
 const DEEPEST: usize = 100;
 /// At most so many rules are looked at: rules are put at several places.
@@ -124,54 +120,6 @@ pub(super) fn all(rules: &Ruleset, options: &Options) -> Result<Made, String> {
     Ok(made)
 }
 
-/// What can come of the rules of each chain, from each rule on. No chain leads to itself.
-fn fates(rules: &Ruleset) -> Result<Vec<Vec<u8>>, String> {
-    fn of(rules: &Ruleset, chain: usize, all: &mut Vec<Vec<u8>>, depth: usize) -> bool {
-        let entries = &rules.chains[chain].entries;
-        let mut fates = vec![0; entries.len() + 1];
-        for (index, entry) in entries.iter().enumerate().rev() {
-            for target in entry.actions.iter().filter_map(Action::target) {
-                let is_known = !all[target].is_empty();
-                if !is_known && (depth == DEEPEST || !of(rules, target, all, depth + 1)) {
-                    return false;
-                }
-            }
-            fates[index] = fates[index + 1] | fate(entry, all);
-        }
-        all[chain] = fates;
-        true
-    }
-    let mut all = vec![Vec::new(); rules.chains.len()];
-    for chain in 0..rules.chains.len() {
-        if all[chain].is_empty() && !of(rules, chain, &mut all, 0) {
-            return Err(format!("chains jump more than {DEEPEST} deep"));
-        }
-    }
-    Ok(all)
-}
-
-/// What can come of one rule.
-fn fate(entry: &Entry, all: &[Vec<u8>]) -> u8 {
-    let of = |action: &Action| match action {
-        Action::Verdict(Verdict::Accept) => ACCEPTED,
-        Action::Verdict(Verdict::Drop) => DROPPED,
-        Action::Verdict(_) => OTHERWISE,
-        Action::Jump(chain) | Action::Goto(chain) => all[*chain][0],
-        Action::Unknown(_) => ACCEPTED | DROPPED | OTHERWISE,
-        Action::Log { .. } => LOGGED,
-        Action::Return
-        | Action::Count
-        | Action::Besides(_)
-        | Action::Marks(_)
-        | Action::Differs(_) => 0,
-    };
-    entry.actions.iter().map(of).fold(0, |fate, one| fate | one)
-}
-
-fn is_one(fate: u8) -> bool {
-    fate == ACCEPTED || fate == DROPPED
-}
-
 impl Flattener<'_> {
     /// Where conntrack does not put fragments together, rules that ask for ports or the like
     /// do not see later fragments, which nftrace decides by one default: so others decide
@@ -198,40 +146,6 @@ impl Flattener<'_> {
             self.tables(0, &later)?;
         }
         Ok(())
-    }
-
-    /// What can come of the tables from one on.
-    fn fate_of_tables(&self, first: usize, family: Option<IpFamily>) -> u8 {
-        let Some(base) = self.bases.get(first) else {
-            return ACCEPTED;
-        };
-        let later = self.fate_of_tables(first + 1, family);
-        if base.family.is_some() && family.is_some() && base.family != family {
-            return later;
-        }
-        let at_end = match base.policy {
-            Basic::Drop => DROPPED,
-            Basic::Accept => later,
-        };
-        let of_others = if base.family == family { 0 } else { later };
-        self.with_later(self.fates[base.chain][0], later) | at_end | of_others
-    }
-
-    /// What one table accepts is up to the later ones.
-    fn with_later(&self, fate: u8, later: u8) -> u8 {
-        fate & !ACCEPTED | if fate & ACCEPTED == 0 { 0 } else { later }
-    }
-
-    fn fate_after(&self, after: &After<'_>, family: Option<IpFamily>) -> u8 {
-        match after {
-            After::Rest(chain, index, next) => {
-                let later = self.fate_of_tables(self.table(after) + 1, family);
-                let here = self.with_later(self.fates[*chain][*index], later);
-                here | self.fate_after(next, family)
-            }
-            After::End(number) if self.bases[*number].policy == Basic::Drop => DROPPED,
-            After::End(number) => self.fate_of_tables(number + 1, family),
-        }
     }
 
     /// Asks the tables from one on. What they do not decide goes on to the next hook function.
@@ -385,10 +299,7 @@ impl Flattener<'_> {
             }
             let is_tracked = |family: &IpFamily| joined.family.is_none_or(|one| one == *family);
             let is_early = matches!(self.place.hook, Hook::PreRouting | Hook::LocalOut);
-            if one.fragment == Some(true)
-                && is_early
-                && self.rules.tracked.iter().any(is_tracked)
-            {
+            if one.fragment == Some(true) && is_early && self.rules.tracked.iter().any(is_tracked) {
                 return Err("conntrack puts fragments together before this is asked, and nftrace runs before conntrack".to_string());
             }
             for action in &entry.actions {
@@ -417,20 +328,6 @@ impl Flattener<'_> {
             all.push(joined);
         }
         Ok(all)
-    }
-
-    /// Which of the tables a rule is in.
-    fn table(&self, mut after: &After<'_>) -> usize {
-        loop {
-            match after {
-                After::Rest(_, _, next) => after = next,
-                After::End(number) => return *number,
-            }
-        }
-    }
-
-    fn priority(&self, after: &After<'_>) -> i64 {
-        self.bases[self.table(after)].priority
     }
 
     /// Does what a rule does with packets of one condition.
@@ -493,164 +390,5 @@ impl Flattener<'_> {
             }
         }
         Ok(Past::All)
-    }
-
-    /// Says where a rule asks for addresses that are others at this hook.
-    fn compare(
-        &mut self,
-        known: (usize, usize),
-        entry: &Entry,
-        joined: &Condition,
-        rest: &After<'_>,
-    ) {
-        if !self.rules.nat.contains(&self.place) {
-            return;
-        }
-        let priority = self.priority(rest);
-        let to = joined.destination.is_some()
-            || joined.destination_port.is_some()
-            || joined.either_port.is_some()
-            || joined.oif.is_some();
-        let from =
-            joined.source.is_some() || joined.source_port.is_some() || joined.either_port.is_some();
-        let decides = entry
-            .actions
-            .iter()
-            .any(|one| matches!(one, Action::Verdict(_)));
-        let differs = match self.place.hook {
-            Hook::PreRouting | Hook::LocalOut => to && priority > -100,
-            Hook::LocalIn | Hook::PostRouting => from && priority > 100,
-            Hook::Forward => false,
-        };
-        if decides && differs {
-            let reason = "nat rules of this hook come before it, and after nftrace: it sees what they have not changed yet";
-            let effect = "packets that they translate may meet another rule";
-            self.note(known, LeftKind::Differs, reason, Some(effect));
-        }
-    }
-
-    /// Leaves a rule out.
-    fn leave(
-        &mut self,
-        known: (usize, usize),
-        reason: &str,
-        rest: &After<'_>,
-        family: Option<IpFamily>,
-    ) {
-        let rules = self.rules;
-        let entry = &rules.chains[known.0].entries[known.1];
-        let fate = fate(entry, self.fates);
-        let only_decides = entry.actions.iter().all(|action| {
-            let decides = matches!(action, Action::Verdict(_) | Action::Return | Action::Count);
-            decides || action.target().is_some() && fate & LOGGED == 0
-        });
-        let all = (fate | self.fate_after(rest, family)) & !LOGGED;
-        let fate = fate & !LOGGED;
-        let effect = match fate {
-            // What comes after does the same.
-            _ if is_one(all) && only_decides => return,
-            _ if is_one(all) => None,
-            _ if fate == ACCEPTED => {
-                Some("what it accepted is up to the rules behind it, which may stop it")
-            }
-            _ if fate & ACCEPTED == 0 && fate != 0 => {
-                Some("what it stopped is up to the rules behind it, which may let it pass")
-            }
-            _ if fate == 0 && !entry.actions.contains(&Action::Return) => None,
-            _ => Some("its packets are up to the rules behind it"),
-        };
-        let mut reason = reason.to_string();
-        for chain in entry.actions.iter().filter_map(Action::target) {
-            let chain = &rules.chains[chain];
-            reason += &format!(
-                "; with it goes this way into the chain {} ({} rules)",
-                chain.name,
-                chain.entries.len()
-            );
-        }
-        self.note(known, LeftKind::LeftOut, &reason, effect);
-    }
-
-    fn note(
-        &mut self,
-        known: (usize, usize),
-        kind: LeftKind,
-        reason: &str,
-        effect: Option<&'static str>,
-    ) {
-        let source: &Source = &self.rules.chains[known.0].entries[known.1].source;
-        let notes = self.left.entry(known).or_default();
-        if !notes
-            .iter()
-            .any(|one| one.kind == kind && one.reason == reason)
-        {
-            notes.push(Left {
-                source: source.clone(),
-                kind,
-                reason: reason.to_string(),
-                effect,
-            });
-        }
-    }
-
-    fn rule(
-        &mut self,
-        of: Option<((usize, usize), &Entry)>,
-        verdict: Verdict,
-        condition: &Condition,
-        shadow: bool,
-        log: Option<Option<String>>,
-    ) -> Result<(), String> {
-        if self.made.len() >= MOST_RULES {
-            return Err(format!("it would become more than {MOST_RULES} rules"));
-        }
-        let mut rule = condition.rule(verdict, self.place, self.sets);
-        rule.shadow = shadow;
-        rule.namespaces = Some(Operand::of([self.options.namespace.clone()]))
-            .filter(|_| self.options.namespace != NamespaceSpec::All);
-        rule.log = log.as_ref().map(|_| Log::default());
-        rule.name = of.and_then(|(_, entry)| entry.comment.clone());
-        if let Some(Some(prefix)) = log {
-            let prefix = prefix.trim().to_string();
-            rule.name = match rule.name {
-                Some(comment) => Some(format!("{prefix} {comment}")),
-                None => Some(prefix).filter(|prefix| !prefix.is_empty()),
-            };
-        }
-        if let Some((known, _)) = of.filter(|_| condition.limit.is_some()) {
-            *self.limited.entry(known).or_default() += 1;
-        }
-        if let Some(last) = self.made.last_mut() {
-            // Each of several states, as of a verdict map.
-            let same = Rule {
-                states: rule.states.clone(),
-                ..last.clone()
-            };
-            let is_split = !last.states.is_empty() && !rule.states.is_empty();
-            if is_split && same == rule && rule.limit.is_none() {
-                let states = last.states.iter().chain(&rule.states);
-                let is_in = |state: &State| states.clone().any(|one| one == state);
-                last.states = State::ALL.into_iter().filter(is_in).collect();
-                return Ok(());
-            }
-            // A LOG before a DROP of the same packets.
-            let logged = Rule {
-                verdict,
-                shadow: false,
-                ..last.clone()
-            };
-            let both = Rule {
-                log: last.log,
-                name: last.name.clone(),
-                ..rule.clone()
-            };
-            let is_plain = rule.log.is_none() && rule.name.is_none() && rule.limit.is_none();
-            if last.shadow && last.log.is_some() && !shadow && is_plain && logged == both {
-                *last = both;
-                return Ok(());
-            }
-        }
-        self.made.push(rule);
-        Ok(())
     }
 }
