@@ -154,6 +154,10 @@ fn expressions_of_nft_are_carried_over_or_listed() {
         r#"{"match": {"op": "==", "left": {"payload": {"protocol": "th", "field": "dport"}}, "right": 22}}"#,
         r#"{"match": {"op": "==", "left": {"meta": {"key": "skuid"}}, "right": "alice"}}"#,
         r#"{"match": {"op": "==", "left": {"payload": {"protocol": "ip6", "field": "nexthdr"}}, "right": 6}}"#,
+        r#"{"match": {"op": "!", "left": {"ct": {"key": "state"}}, "right": "new"}}"#,
+        r#"{"match": {"op": "!=", "left": {"ct": {"key": "state"}}, "right": ["new", "related"]}}"#,
+        r#"{"match": {"op": ">", "left": {"meta": {"key": "mark"}}, "right": 5}}"#,
+        r#"{"match": {"op": "<", "left": {"meta": {"key": "iifname"}}, "right": "eth0"}}"#,
         r#"{"unheard": "of"}"#,
     ] {
         let import = nft(&format!("{expression}, {{\"accept\": null}}"));

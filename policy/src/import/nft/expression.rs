@@ -18,6 +18,17 @@ pub(super) fn compare(
     table: &str,
 ) -> Read<Vec<Condition>> {
     let not = op == "!=";
+    let is_known = match op {
+        "==" | "!=" => true,
+        "in" => !has_order(left),
+        "<" | "<=" | ">" | ">=" => has_order(left),
+        _ => false,
+    };
+    if !is_known {
+        return Err(format!(
+            "it compares by `{op}`, which no rule here does of that"
+        ));
+    }
     if let Some(keys) = left.get("concat").and_then(Value::as_array) {
         return concatenation(keys, not, right, sets, table);
     }
@@ -79,6 +90,18 @@ pub(super) fn compare(
         _ => return Err(format!("no rule here asks for `{key}`")),
     }
     Ok(vec![is])
+}
+
+/// Whether it is a number of which one is less than another.
+fn has_order(left: &Value) -> bool {
+    let part = |of: &str, part: &str| left.get(of)?.get(part)?.as_str();
+    let is_number = |name: &str| {
+        let numbers = "saddr daddr sport dport protocol l4proto skuid cgroup proto-dst";
+        numbers.split(' ').any(|one| one == name)
+    };
+    let name = part("payload", "field").or_else(|| part("meta", "key"));
+    let name = name.or_else(|| part("ct", "key"));
+    name.is_some_and(is_number) && part("payload", "protocol") != Some("ether")
 }
 
 fn order(op: &str, value: u128, of: Type) -> Read<Among> {
@@ -231,6 +254,11 @@ fn conntrack(
             let bits = bits(right, &|name| {
                 State::ALL.iter().position(|state| state.name() == name)
             })?;
+            // What is not two states at once is not said by the manual.
+            let is_one = bits.is_power_of_two() || right.get("set").is_some();
+            if not && !is_one {
+                return Err("it negates several states that are no set".to_string());
+            }
             is.states = Some(if not { !bits & 0x1f } else { bits });
         }
         "ip daddr" | "ip6 daddr" if is_original => {
