@@ -77,9 +77,26 @@ pub(crate) fn synchronize_rcu() {
     unsafe { kernel::bindings::synchronize_rcu() };
 }
 
-/// `EPROTONOSUPPORT`, which the kernel crate has from 7.3 on.
-pub(crate) fn protocol_not_supported() -> kernel::error::Error {
-    kernel::error::Error::from_errno(-(kernel::bindings::EPROTONOSUPPORT as kernel::ffi::c_int))
+/// Errors that the kernel crate has from 7.3 on.
+pub(crate) mod errno {
+    use kernel::bindings;
+    use kernel::error::Error;
+    use kernel::ffi::c_int;
+
+    /// `EPROTONOSUPPORT`
+    pub(crate) fn protocol_not_supported() -> Error {
+        Error::from_errno(-(bindings::EPROTONOSUPPORT as c_int))
+    }
+
+    /// `ECONNREFUSED`
+    pub(crate) fn connection_refused() -> Error {
+        Error::from_errno(-(bindings::ECONNREFUSED as c_int))
+    }
+
+    /// `ESTALE`
+    pub(crate) fn stale() -> Error {
+        Error::from_errno(-(bindings::ESTALE as c_int))
+    }
 }
 
 /// The kernel's SipHash with a random key.

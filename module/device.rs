@@ -28,7 +28,7 @@ use super::tracing;
 use crate::bindings::chardev::File;
 use crate::bindings::memory::RingMemory;
 use crate::bindings::work::Worker;
-use crate::bindings::{netfilter, param, protocol_not_supported};
+use crate::bindings::{errno, netfilter, param};
 
 /// How long a reader waits for a record that is being written.
 const BUSY: Delta = Delta::from_micros(200);
@@ -143,7 +143,7 @@ impl Reader {
     fn set_filter(argument: usize) -> Result {
         let buffer: Buffer = read_value(argument)?;
         if buffer.abi != ABI {
-            return Err(protocol_not_supported());
+            return Err(errno::protocol_not_supported());
         }
         let len = buffer.len as usize;
         if len > MAX_SPEC {
@@ -161,7 +161,7 @@ impl Reader {
     fn get_filter(argument: usize) -> Result {
         let mut buffer: Buffer = read_value(argument)?;
         if buffer.abi != ABI {
-            return Err(protocol_not_supported());
+            return Err(errno::protocol_not_supported());
         }
         let nothing = Header::default();
         let traced = tracing::bytes();

@@ -19,7 +19,7 @@ use nftrace_core::policy::layout::MAX_BLOB;
 use super::changes::{Control, Failure, Wanted};
 use super::keeper::Keeper;
 use super::loaded::Refused;
-use crate::bindings::protocol_not_supported;
+use crate::bindings::errno;
 use crate::bindings::work::Worker;
 use crate::module::device::{read_value, write_value};
 
@@ -31,7 +31,7 @@ impl Failure {
             Self::Refused(Refused::Kernel(error)) => *error,
             Self::Missing(_) => ENOENT,
             Self::OnTrial => EBUSY,
-            Self::Stale => ESTALE,
+            Self::Stale => errno::stale(),
             Self::NotKept => ESRCH,
         }
     }
@@ -41,7 +41,7 @@ fn check(abi: u32) -> Result {
     if abi == ABI {
         Ok(())
     } else {
-        Err(protocol_not_supported())
+        Err(errno::protocol_not_supported())
     }
 }
 

@@ -23,6 +23,7 @@ use nftrace_core::record::{Conntrack, ConntrackState, Record, Socket};
 use super::counters::Sum;
 use super::loaded::Loaded;
 use super::{Enforced, ENFORCED};
+use crate::bindings::errno;
 use crate::bindings::netfilter::Verdict;
 use crate::bindings::skb::HookedPacket;
 use crate::module::datapath::now;
@@ -126,7 +127,7 @@ fn reject(answer: Answer, hook: Hook, packet: Option<&packet::Packet>) -> Verdic
         _ => None,
     };
     if hook == Hook::LocalOut && tcp.is_none_or(|tcp| tcp.flags & OPENS.1 == OPENS.0) {
-        return Verdict::Drop(ECONNREFUSED);
+        return Verdict::Drop(errno::connection_refused());
     }
     Verdict::Reject(match answer {
         Answer::Fitting if tcp.is_some() => Answer::TcpReset,

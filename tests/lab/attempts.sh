@@ -44,11 +44,12 @@ talk() {
 
 hang_up() { exec 7>&-; }
 
-# say_again CASE   a line there and back: passes, or silence for two seconds
+# say_again CASE [SECONDS]   a line there and back: passes, or silence for so long. What
+# was silent for a while takes longer: TCP waits longer from time to time.
 say_again() {
 	local i
 	printf 'line %s\n' "$1" >&7
-	for ((i = 0; i < 20; i++)); do
+	for ((i = 0; i < ${2:-2} * 10; i++)); do
 		if grep -q "^line $1\$" /tmp/talk.out; then
 			outcome "$1" passes
 			return

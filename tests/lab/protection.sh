@@ -33,15 +33,15 @@ neighbour pair_other_way
 policy 'drop tcp to any port 8080 at forward in host'
 neighbour pair_at_forward_without_br_netfilter
 talk ctrA 172.17.0.3 7000
-say_again established_before
+say_again established_before 20
 policy 'drop tcp to any port 7000 at bridge forward'
 say_again established_dropped_at_the_bridge
 nftrace flush
-say_again established_flushed
+say_again established_flushed 20
 policy 'drop tcp from 172.17.0.3 port 7000 at local_out in netns:ctrB'
 say_again established_answers_dropped
 nftrace flush
-say_again established_flushed_again
+say_again established_flushed_again 20
 hang_up
 bridge_calls_iptables 1
 policy 'drop tcp to any port 8080 at forward in host'

@@ -94,7 +94,7 @@ policy 'accept established at local_in'
 spawn host socat TCP4-LISTEN:7000,fork,reuseaddr PIPE
 await_listener host tcp 7000
 talk outside 10.10.10.2 7000
-say_again alive
+say_again alive 20
 keep live_connections nftrace load <(echo 'reject tcp to any port 7000 at local_in')
 say_again cut
 hang_up
