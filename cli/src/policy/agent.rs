@@ -130,9 +130,9 @@ fn follow<K: Kernel, W: World>(
                 let now = Instant::now();
                 let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= now);
                 if tick <= now {
-                    look();
                     tick = now + interval;
                 }
+                look();
                 if is_due(due) {
                     due = None;
                 }
@@ -194,6 +194,7 @@ impl<'a> Now<'a> {
     fn note<T>(
         &self,
         name: String,
+        of: String,
         means: Result<T, Unresolved>,
         shown: impl FnOnce(&T) -> String,
         nothing: T,
@@ -204,7 +205,7 @@ impl<'a> Now<'a> {
                 Ok(means)
             }
             Err(Unresolved::Absent(why)) => {
-                self.absent.borrow_mut().insert(name, why);
+                self.absent.borrow_mut().insert(of, why);
                 Ok(nothing)
             }
             Err(Unresolved::Failed(why)) => Err(why),
@@ -219,18 +220,21 @@ impl Resolver for Now<'_> {
             all.join(", ")
         };
         let name = format!("addresses of {of}");
-        self.note(name, self.live.addresses_of(of), shown, Vec::new())
+        let means = self.live.addresses_of(of);
+        self.note(name, of.to_string(), means, shown, Vec::new())
     }
 
     fn namespace(&self, spec: &NamespaceSpec) -> Result<u64, String> {
         let shown = |cookie: &u64| format!("cookie {cookie}");
-        self.note(spec.to_string(), self.live.cookie_of(spec), shown, NOBODY)
+        let name = spec.to_string();
+        self.note(name.clone(), name, self.live.cookie_of(spec), shown, NOBODY)
     }
 
     fn cgroup(&self, path: &str) -> Result<(u64, u32), String> {
         let shown = |(id, _): &(u64, u32)| format!("id {id}");
         let name = format!("cgroup {path:?}");
-        self.note(name, self.live.cgroup_of(path), shown, (NOBODY, u32::MAX))
+        let means = self.live.cgroup_of(path);
+        self.note(name.clone(), name, means, shown, (NOBODY, u32::MAX))
     }
 
     fn host(&self) -> Result<u64, String> {

@@ -3,7 +3,7 @@
 //! `nftrace test`
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn suite(args: &Args, file: &PathBuf, style: Style) -> anyhow::Result<Suite> {
+fn suite(args: &Args, file: &Path, style: Style) -> anyhow::Result<Suite> {
     let shown = file.display().to_string();
     let written = cases::read(file)?;
     let names = written.names()?;

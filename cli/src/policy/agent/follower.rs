@@ -276,9 +276,8 @@ impl<K: Kernel, W: World> Follower<K, W> {
         }
         for (name, why) in &meant.absent {
             if self.absent.get(name) != Some(why) {
-                self.said.push(format!(
-                    "warning: {why}: what rules have of {name} matches nothing now"
-                ));
+                self.said
+                    .push(format!("warning: {name} means nothing now: {why}"));
             }
         }
         self.names.clone_from(&meant.names);

@@ -121,6 +121,16 @@ fn listen(socket: &Path, wakes: &Sender<Wake>) {
     }
 }
 
+/// Where the folders below, and the sockets of engines, appear.
+const RUN: &str = "/run";
+const IN_RUN: [&str; 6] = [
+    "netns",
+    "docker",
+    "containerd",
+    "k3s",
+    "podman",
+    "docker.sock",
+];
 /// Where namespaces and containers appear as files.
 const FOLDERS: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 /// Where containerd has a folder for each of its namespaces, and there one for each container.
@@ -137,6 +147,8 @@ pub(super) struct Folders {
 impl Folders {
     pub(super) fn new(wakes: Sender<Wake>) -> io::Result<Self> {
         let inotify = Arc::new(inotify::init(CreateFlags::CLOEXEC)?);
+        let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
+        let run = inotify::add_watch(&*inotify, RUN, flags).ok();
         let folders = Self {
             inotify: Arc::clone(&inotify),
         };
@@ -147,10 +159,11 @@ impl Folders {
             loop {
                 match reader.next() {
                     Ok(event) => {
-                        if event.events().contains(ReadFlags::IGNORED) {
+                        let name = event.file_name().unwrap_or_default().to_string_lossy();
+                        let matters = Some(event.wd()) != run || IN_RUN.contains(&&*name);
+                        if event.events().contains(ReadFlags::IGNORED) || !matters {
                             continue;
                         }
-                        let name = event.file_name().unwrap_or_default().to_string_lossy();
                         let what = format!("{name} appeared or went away");
                         if wakes.send(Wake::Event(what)).is_err() {
                             return;

@@ -174,7 +174,10 @@ fn a_container_that_is_not_there_is_warned_of_once_and_held_when_it_comes() {
     let kernel = Fake::default();
     let mut follower = Follower::start(kernel.clone(), around.clone()).unwrap();
     let said = follower.said().join("\n");
-    assert!(said.contains("warning: unknown container 'web'"), "{said}");
+    assert!(
+        said.contains("warning: container:web means nothing now: unknown"),
+        "{said}"
+    );
     assert_eq!(
         follower.status(),
         "generation 1 in force, 1 name means nothing now"
