@@ -52,7 +52,9 @@ test: check images
 	@$(RUN) cargo test --workspace --no-fail-fast
 
 fuzz:
-	@$(RUN) $(CURDIR)/tests/fuzz/run parse $(or $(SECONDS),60)
+	@for target in parse policy verify; do \
+		$(RUN) $(CURDIR)/tests/fuzz/run $$target $(or $(SECONDS),60) || exit; \
+	done
 
 clean:
 	@rm -rf target tests/fuzz/target nftrace
@@ -75,7 +77,7 @@ help:
 	@echo
 	@echo 'Testing:'
 	@echo '  make check      formatting, clippy, rustdoc, shellcheck, the rules of the project'
-	@echo '  make fuzz       fuzz the packet parser; SECONDS=60'
+	@echo '  make fuzz       fuzz packets, policies and compiled policies; SECONDS=60 each'
 	@echo '  make docs       write docs/scenarios/ anew, from real runs'
 	@echo
 	@echo 'Cleaning:'

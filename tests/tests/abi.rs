@@ -60,7 +60,10 @@ fn the_command_refuses_a_module_of_another_version_and_leaves_it_alone() {
         assert_eq!(text(&report, name), "", "{name}");
     }
     let doctor = text(&report, "doctor");
-    assert_eq!(codes["doctor"], 0, "it reports, and that is no failure: {doctor}");
+    assert_eq!(
+        codes["doctor"], 0,
+        "it reports, and that is no failure: {doctor}"
+    );
     let words: Vec<&str> = doctor.split_whitespace().collect();
     assert!(words.join(" ").contains(&refusal), "{doctor}");
     assert_ne!(codes["recorded"], 0, "no empty recording is left behind");

@@ -338,8 +338,15 @@ fn a_journey_names_the_rule_that_ended_it(report: &Report) {
     assert_eq!(decided["hook"], "LOCAL_IN", "{dropped}");
     assert_eq!(decided["verdict"], "drop", "{dropped}");
     assert_eq!(decided["rule"], 2, "{dropped}");
-    assert_eq!((&drop["by"], &drop["rule"]), (&"verdict".into(), &2.into()), "{dropped}");
-    assert_eq!(drop["rule_text"], "drop tcp to any port 8080 at local_in in host", "{dropped}");
+    assert_eq!(
+        (&drop["by"], &drop["rule"]),
+        (&"verdict".into(), &2.into()),
+        "{dropped}"
+    );
+    assert_eq!(
+        drop["rule_text"], "drop tcp to any port 8080 at local_in in host",
+        "{dropped}"
+    );
     assert_eq!(drop["reason"], "NETFILTER_DROP", "{dropped}");
     assert_eq!(
         drop["location"], "nftrace_policy_drop[nftrace]",
