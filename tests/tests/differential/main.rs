@@ -3,6 +3,7 @@
 //! Random policies that nftables can express, too: of the same packets, the same come
 //! through.
 
+mod languages;
 mod model;
 mod packets;
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rules that both nftrace and nftables can express, and how each writes them.
+//! Rules that both nftrace and nftables can express.
 //!
 //! All addresses are of two networks of 65,536: 10.64.0.0/16 and fd64::/112.
-
-use std::fmt::Write as _;
 
 use nftrace_tests::random::Random;
 
@@ -124,13 +122,13 @@ impl Operand {
     }
 
     /// As nftrace writes it.
-    fn ours(&self, family: Option<Family>) -> String {
+    pub(super) fn ours(&self, family: Option<Family>) -> String {
         let not = if self.not { "not " } else { "" };
         format!("{not}{}", self.list(family))
     }
 
     /// As nftables does, behind what is compared.
-    fn theirs(&self, family: Option<Family>) -> String {
+    pub(super) fn theirs(&self, family: Option<Family>) -> String {
         let not = if self.not { "!= " } else { "" };
         format!("{not}{}", self.list(family))
     }
@@ -170,21 +168,21 @@ pub(crate) fn near(random: &mut Random, of: &[u16]) -> u16 {
 /// One rule; what is none is not asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rule {
-    drops: bool,
-    states: Vec<&'static str>,
-    family: Option<Family>,
-    protocols: Vec<&'static str>,
-    icmp: Option<(u8, Option<u8>)>,
-    flags: Option<(&'static str, &'static str)>,
+    pub(super) drops: bool,
+    pub(super) states: Vec<&'static str>,
+    pub(super) family: Option<Family>,
+    pub(super) protocols: Vec<&'static str>,
+    pub(super) icmp: Option<(u8, Option<u8>)>,
+    pub(super) flags: Option<(&'static str, &'static str)>,
     pub(crate) from: Option<Operand>,
     pub(crate) to: Option<Operand>,
     pub(crate) from_port: Option<Operand>,
     pub(crate) to_port: Option<Operand>,
     pub(crate) port: Option<Operand>,
-    iif: Option<&'static str>,
-    oif: Option<&'static str>,
+    pub(super) iif: Option<&'static str>,
+    pub(super) oif: Option<&'static str>,
     /// Places in [`HOOKS`].
-    hooks: Vec<usize>,
+    pub(super) hooks: Vec<usize>,
 }
 
 impl Rule {
@@ -276,163 +274,13 @@ impl Rule {
         let is_chosen = |hook: &usize| *hook == one || random.one_in(4);
         self.hooks = possible.into_iter().filter(is_chosen).collect();
     }
-
-    fn verdict(&self) -> &'static str {
-        if self.drops {
-            "drop"
-        } else {
-            "accept"
-        }
-    }
-
-    /// As nftrace writes it.
-    fn ours(&self) -> String {
-        let mut text = self.verdict().to_owned();
-        let mut add = |part: String| write!(text, " {part}").expect("memory");
-        if !self.states.is_empty() {
-            add(self.states.join(", "));
-        }
-        match self.family {
-            Some(Family::V4) => add("ipv4".to_owned()),
-            Some(Family::V6) => add("ipv6".to_owned()),
-            None => {}
-        }
-        if !self.protocols.is_empty() {
-            add(self.protocols.join(", "));
-        }
-        if let Some((kind, code)) = self.icmp {
-            let word = if self.family == Some(Family::V6) {
-                "icmpv6"
-            } else {
-                "icmp"
-            };
-            add(format!("{word} type {kind}"));
-            if let Some(code) = code {
-                add(format!("code {code}"));
-            }
-        }
-        if let Some(port) = &self.port {
-            add(format!("port {}", port.ours(None)));
-        }
-        for (word, addresses, ports) in [
-            ("from", &self.from, &self.from_port),
-            ("to", &self.to, &self.to_port),
-        ] {
-            if addresses.is_none() && ports.is_none() {
-                continue;
-            }
-            let any = || "any".to_owned();
-            let of = |operand: &Operand| operand.ours(self.family);
-            add(format!(
-                "{word} {}",
-                addresses.as_ref().map_or_else(any, of)
-            ));
-            if let Some(ports) = ports {
-                add(format!("port {}", ports.ours(None)));
-            }
-        }
-        if let Some((value, mask)) = self.flags {
-            add(format!("flags {value}/{mask}"));
-        }
-        for (word, device) in [("iif", self.iif), ("oif", self.oif)] {
-            if let Some(device) = device {
-                add(format!("{word} {device}"));
-            }
-        }
-        let hooks: Vec<&str> = self.hooks.iter().map(|hook| HOOKS[*hook].0).collect();
-        add(format!("at {} in netns:mid_a", hooks.join(", ")));
-        text
-    }
-
-    /// As nftables does: two rules where it has no "or".
-    fn theirs(&self) -> Vec<String> {
-        let mut parts = Vec::new();
-        match self.family {
-            Some(Family::V4) => parts.push("meta nfproto ipv4".to_owned()),
-            Some(Family::V6) => parts.push("meta nfproto ipv6".to_owned()),
-            None => {}
-        }
-        let has_ports = self.port.is_some() || self.from_port.is_some() || self.to_port.is_some();
-        if !self.protocols.is_empty() {
-            parts.push(format!("meta l4proto {{ {} }}", self.protocols.join(", ")));
-        } else if has_ports {
-            parts.push("meta l4proto { tcp, udp, udplite, sctp, dccp }".to_owned());
-        }
-        if let Some((kind, code)) = self.icmp {
-            let word = if self.family == Some(Family::V6) {
-                "icmpv6"
-            } else {
-                "icmp"
-            };
-            parts.push(format!("{word} type {kind}"));
-            if let Some(code) = code {
-                parts.push(format!("{word} code {code}"));
-            }
-        }
-        let ip = if self.family == Some(Family::V6) {
-            "ip6"
-        } else {
-            "ip"
-        };
-        for (field, operand) in [("saddr", &self.from), ("daddr", &self.to)] {
-            if let Some(operand) = operand {
-                parts.push(format!("{ip} {field} {}", operand.theirs(self.family)));
-            }
-        }
-        for (field, operand) in [("sport", &self.from_port), ("dport", &self.to_port)] {
-            if let Some(operand) = operand {
-                parts.push(format!("th {field} {}", operand.theirs(None)));
-            }
-        }
-        if let Some((value, mask)) = self.flags {
-            let value = if value == "none" {
-                "0x0".to_owned()
-            } else {
-                value.replace(',', "|")
-            };
-            parts.push(format!(
-                "tcp flags & ({}) == {value}",
-                mask.replace(',', "|")
-            ));
-        }
-        if !self.states.is_empty() {
-            parts.push(format!("ct state {{ {} }}", self.states.join(", ")));
-        }
-        for (field, device) in [("iifname", self.iif), ("oifname", self.oif)] {
-            if let Some(device) = device {
-                let (not, name) = match device.strip_prefix("not ") {
-                    Some(name) => ("!= ", name),
-                    None => ("", device),
-                };
-                parts.push(format!("{field} {not}\"{name}\""));
-            }
-        }
-        let rule = |more: &[String]| {
-            [&parts[..], more, &[self.verdict().to_owned()]]
-                .concat()
-                .join(" ")
-        };
-        match &self.port {
-            None => vec![rule(&[])],
-            Some(port) => {
-                let sides =
-                    ["sport", "dport"].map(|side| format!("th {side} {}", port.theirs(None)));
-                // Neither one nor the other; else one or the other.
-                if port.not {
-                    vec![rule(&sides)]
-                } else {
-                    vec![rule(&sides[..1]), rule(&sides[1..])]
-                }
-            }
-        }
-    }
 }
 
 /// Rules and what holds behind them.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) rules: Vec<Rule>,
-    drops: [bool; HOOKS.len()],
+    pub(super) drops: [bool; HOOKS.len()],
 }
 
 impl Policy {
@@ -442,42 +290,5 @@ impl Policy {
             rules: (0..count).map(|_| Rule::of(random)).collect(),
             drops: [(); HOOKS.len()].map(|()| random.one_in(3)),
         }
-    }
-
-    pub(crate) fn ours(&self) -> String {
-        let mut text = String::new();
-        for rule in &self.rules {
-            writeln!(text, "{}", rule.ours()).expect("memory");
-        }
-        for ((hook, _), drops) in HOOKS.iter().zip(self.drops) {
-            let verdict = if drops { "drop" } else { "accept" };
-            writeln!(text, "{verdict} at {hook} in netns:mid_a").expect("memory");
-        }
-        text
-    }
-
-    pub(crate) fn theirs(&self) -> String {
-        let mut text = "table inet theirs {\n".to_owned();
-        for (number, ((_, hook), drops)) in HOOKS.iter().zip(self.drops).enumerate() {
-            let verdict = if drops { "drop" } else { "accept" };
-            // Where ours is known to be before conntrack, theirs is too.
-            let priority = if *hook == "prerouting" { -350 } else { 0 };
-            writeln!(
-                text,
-                "chain {hook} {{\ntype filter hook {hook} priority {priority}; policy {verdict};"
-            )
-            .expect("memory");
-            for rule in self
-                .rules
-                .iter()
-                .filter(|rule| rule.hooks.contains(&number))
-            {
-                for line in rule.theirs() {
-                    writeln!(text, "{line}").expect("memory");
-                }
-            }
-            text += "}\n";
-        }
-        text + "}\n"
     }
 }
