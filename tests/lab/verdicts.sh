@@ -150,10 +150,43 @@ for protocol in udp tcp icmp; do
 	event tohost "$protocol" other 8080 172.17.0.1 fd00:17::1
 done
 
+# forgotten ADDRESS PORT   a connection that says something once /tmp/forgotten is there
+forgotten() {
+	# shellcheck disable=SC2016 # The inner shell expands them.
+	from outside bash -c '
+		exec 3<>"/dev/tcp/$0/$1"
+		touch /tmp/connected
+		while [[ ! -e /tmp/forgotten ]]; do sleep 0.1; done
+		printf something >&3
+		sleep 0.3' "$1" "$2"
+}
+
 # Now answers are wanted.
 mute -D
 receive ctr echo "$FIRST" "$LAST"
 receive host echo "$FIRST" "$LAST"
+
+# States: one that conntrack has never seen, and one that it has forgotten.
+for tables in iptables ip6tables; do
+	for end in sport dport; do
+		rule host "$tables" raw PREROUTING -p udp "--$end" 9001 -j CT --notrack
+	done
+done
+run /tmp/nftrace flush
+keep states-load /tmp/nftrace load /mnt/vmtest/states.policy
+set_sysctl net.netfilter.nf_conntrack_tcp_loose 0
+for address in 172.17.0.2 fd00:17::2; do
+	printf 'udp %s %s\n' "$address" 9000 "$address" 9001 "$address" 7 >/tmp/states.list
+	keep states-knocks from outside /tmp/knock try /tmp/states.list
+	rm -f /tmp/connected /tmp/forgotten
+	forgotten "$address" 9002 &
+	speaker=$!
+	await_file /tmp/connected
+	run conntrack --flush
+	touch /tmp/forgotten
+	wait "$speaker"
+done
+keep states /tmp/nftrace show --counters --json
 keep enforced-load /tmp/nftrace load /mnt/vmtest/enforced.policy
 for role in outside host ctr; do
 	spawn "$role" /tmp/queue 5 accept

@@ -6,6 +6,7 @@
 mod enforced;
 mod paths;
 mod rows;
+mod states;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -78,6 +79,8 @@ static REPORT: LazyLock<Report> = LazyLock::new(|| {
         .file("enforced.policy", enforced::policy(&attempts).into_bytes())
         .with_command()
         .timeout(Duration::from_secs(900));
+    let states: Vec<String> = states::rules().into_iter().map(|(rule, _)| rule).collect();
+    vm = vm.file("states.policy", (states.join("\n") + "\n").into_bytes());
     for from in ["outside", "other"] {
         let list = enforced::list(&attempts, from);
         vm = vm.file(&format!("{from}.list"), list.into_bytes());
@@ -127,6 +130,27 @@ fn every_match_holds_for_its_packets_and_for_no_others_at_every_hook() {
         wrong.join("\n")
     );
     assert!(held.len() > 1000 && not.len() > 1000);
+}
+
+#[test]
+fn every_state_of_conntrack_holds_for_its_packets_and_for_no_others() {
+    let rules = states::rules();
+    let loaded = codes(&REPORT)["states-load"];
+    assert_eq!(loaded, 0, "{}", errors(&REPORT, "states-load"));
+    let shown = &objects(&REPORT, "states")[0];
+    let counted = shown["rules"].as_array().unwrap();
+    assert_eq!(counted.len(), rules.len());
+    let wrong = |((rule, matches), counted): (&(String, bool), &serde_json::Value)| {
+        let packets = counted["packets"].as_u64().unwrap();
+        ((packets > 0) != *matches).then(|| format!("{packets} packets: {rule}"))
+    };
+    let wrong: Vec<String> = rules.iter().zip(counted).filter_map(wrong).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
