@@ -6,7 +6,7 @@ use super::layout::Pool;
 use crate::hook::Hook;
 
 /// What a condition is about, and what its two operands are: the numbers of sets
-/// (`set` of the pool that [`Kind::pools`] names), or values.
+/// of the pools that `Kind::pools` names, or values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {

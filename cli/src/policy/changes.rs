@@ -3,7 +3,7 @@
 //! `nftrace confirm`, `rollback`, `flush`, `panic` and `history`: what is done to
 //! policies that are there.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -176,16 +176,18 @@ impl<'a> Texts<'a> {
     }
 
     fn of(&mut self, generation: u32) -> anyhow::Result<Option<&str>> {
-        if !self.known.contains_key(&generation) {
-            let blob = self.device.policy(Some(generation))?;
-            let text = blob.and_then(|(_, bytes)| {
-                let blob = Blob::from(bytes.as_slice());
-                let tables = blob.tables().ok()?;
-                Some(String::from_utf8_lossy(tables.text).into_owned())
-            });
-            self.known.insert(generation, text);
-        }
-        Ok(self.known.get(&generation).and_then(Option::as_deref))
+        let text = match self.known.entry(generation) {
+            Slot::Occupied(known) => known.into_mut(),
+            Slot::Vacant(unknown) => {
+                let blob = self.device.policy(Some(generation))?;
+                unknown.insert(blob.and_then(|(_, bytes)| {
+                    let blob = Blob::from(bytes.as_slice());
+                    let tables = blob.tables().ok()?;
+                    Some(String::from_utf8_lossy(tables.text).into_owned())
+                }))
+            }
+        };
+        Ok(text.as_deref())
     }
 
     /// The lines that differ, `-` and `+` before them.

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::netlink::{attributes, text, Dumper};
 
 /// `NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET`.
-const CT_GET: u16 = 1 << 8 | 1;
+const CT_GET: u16 = (1 << 8) | 1;
 /// `struct nfgenmsg`: family, version, resource.
 const NFGENMSG: usize = 4;
 const TUPLE_ORIG: u16 = 1;

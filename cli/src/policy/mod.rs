@@ -12,6 +12,6 @@ pub(crate) mod import;
 pub(crate) mod load;
 pub(crate) mod resolver;
 mod safety;
-mod source;
 pub(crate) mod show;
+mod source;
 pub(crate) mod test;

@@ -111,7 +111,7 @@ fn seed() {
         "accept established at forward\ndefault drop at forward",
         "set a = { 10.0.0.0/8, 2001:db8::/32 }\nreject from @a at local_in limit 5/s log",
         "queue 5 else accept udp to any port 53 at forward\ndefault drop in new",
-        "shadow drop icmp type 8 iif veth* mark 1/3 fragment at bridge forward",
+        "shadow drop icmp type 8 iif veth* mark 1/3 at bridge forward",
         "drop tcp flags syn/syn,ack uid 1-9 classid 7 at local_out in cookie:3",
     ];
     let is_empty = |path: &Path| path.read_dir().is_ok_and(|mut dir| dir.next().is_none());
