@@ -77,12 +77,12 @@ fn namespace(text: &str) -> Result<NamespaceSpec, String> {
     let policy = parse(&format!("accept in {text}")).map_err(|_| wrong())?;
     let mut rules = policy.rules();
     let named = rules.next().and_then(|rule| rule.namespaces.clone());
-    match named {
-        Some(named) if !named.not && rules.next().is_none() => {
-            let [only] = <[_; 1]>::try_from(named.items).map_err(|_| wrong())?;
-            Ok(only)
-        }
-        _ => Err(wrong()),
+    let [only] = <[_; 1]>::try_from(named.ok_or_else(wrong)?.items).map_err(|_| wrong())?;
+    // Nothing else was said, neither in this rule nor behind it.
+    if policy.to_string().trim_end() == format!("accept in {only}") {
+        Ok(only)
+    } else {
+        Err(wrong())
     }
 }
 
