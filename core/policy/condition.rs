@@ -191,6 +191,7 @@ impl Place {
         }
         match (kind, self.hook) {
             (Kind::Input, Hook::LocalOut) => Some(Unknown::NoInput),
+            (Kind::Input, Hook::PostRouting) if self.is_bridge => Some(Unknown::InputForgotten),
             (Kind::Output, Hook::PreRouting | Hook::LocalIn) => Some(Unknown::NoOutput),
             _ => None,
         }
@@ -228,6 +229,8 @@ pub enum Unknown {
     NoLocalSocket,
     /// It came through no device.
     NoInput,
+    /// The bridge does not say through which one it came.
+    InputForgotten,
     /// Routing has not said yet where it goes.
     NoOutput,
     /// It is on its way out, so nobody could be told.
@@ -246,6 +249,7 @@ impl Unknown {
             Self::NoConntrackOnBridges => "conntrack does not see bridged packets",
             Self::NoLocalSocket => "the local socket is known at local_out and local_in only",
             Self::NoInput => "a packet that is sent from here came through no device",
+            Self::InputForgotten => "the bridge does not say any more through which port it came",
             Self::NoOutput => "routing has not chosen the device there yet",
             Self::NoAnswer => "the packet is on its way out there: nobody could be told",
             Self::NoAnswerOnBridges => "a bridge has no address to answer from",

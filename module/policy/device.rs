@@ -51,10 +51,8 @@ fn read_bytes(address: u64, len: usize) -> Result<KVVec<u64>> {
         return Err(E2BIG);
     }
     let count = len.div_ceil(size_of::<u64>());
-    let mut words = KVVec::with_capacity(count, GFP_KERNEL)?;
-    for _ in 0..count {
-        words.push(0, GFP_KERNEL)?;
-    }
+    let mut words = KVVec::new();
+    words.extend_with(count, 0_u64, GFP_KERNEL)?;
     let address = usize::try_from(address).map_err(|_| EFAULT)?;
     let bytes = words.as_mut_slice().as_mut_bytes();
     let bytes = bytes.get_mut(..len).ok_or(EINVAL)?;

@@ -29,16 +29,18 @@ pub(super) mod way;
 ///
 /// The kernel's own classifier is asked. Without --policy it is the policy in force, which
 /// takes root; with it nothing but the file is needed.
-///
-/// PACKET: [ipv4|ipv6] PROTO SRC[:PORT] > DST[:PORT] [flags syn,ack] [icmp TYPE[/CODE]]
-/// [in DEV] [out DEV] [fragment OFFSET] [malformed]. An IPv6 address stands in brackets
-/// before a port. What is left out is as in a new connection: TCP's SYN, an echo request,
-/// a client's port.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "PACKET: [ipv4|ipv6] PROTO SRC[:PORT] > DST[:PORT] [flags syn,ack] [icmp TYPE[/CODE]]
+  [in DEV] [out DEV] [fragment OFFSET] [malformed]
+An IPv6 address stands in brackets before a port. What is left out is as in a new connection:
+TCP's SYN, an echo request, a client's port.
+
+Examples:
   nftrace explain 'tcp 10.0.0.3:5555 > 172.17.0.2:8080 in eth0' --at local_in --container web
   nftrace explain 'udp 10.0.0.3 > 192.0.2.1:53 in br0 out eth0' --policy web.policy
-  nftrace explain 'tcp 10.0.0.3:5555 > [::1]:25' --at local_out --uid 1000 --state established")]
+  nftrace explain 'tcp 10.0.0.3:5555 > [::1]:25' --at local_out --uid 1000 --state established"
+)]
 pub(crate) struct Args {
     /// The packet, as in 'tcp 10.0.0.3:5555 > 172.17.0.2:8080 in eth0'
     packet: String,
@@ -49,7 +51,7 @@ pub(crate) struct Args {
     /// A policy's file, instead of the policy in force; - for standard input
     #[arg(long, value_name = "FILE")]
     policy: Option<String>,
-    /// What names mean, as the [names] of this file of cases say it (see docs/policy-test.md)
+    /// What names mean, as the table of names of this file of cases says it (see docs/policy-test.md)
     #[arg(long, value_name = "FILE", requires = "policy")]
     names: Option<PathBuf>,
     #[command(flatten)]

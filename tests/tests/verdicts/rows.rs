@@ -379,6 +379,7 @@ pub(crate) fn refusal(about: About, facts: &Facts) -> Option<&'static str> {
         (About::Socket, false, "local_in" | "local_out") => None,
         (About::Socket, ..) => Some("the local socket is known at local_out and local_in only"),
         (About::Input, _, "local_out") => Some("came through no device"),
+        (About::Input, true, "post_routing") => Some("the bridge does not say any more"),
         (About::Output, _, "pre_routing" | "local_in") => {
             Some("routing has not chosen the device there yet")
         }
