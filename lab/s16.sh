@@ -49,7 +49,8 @@ end_docker() {
 start_docker() {
 	local i
 	[[ ! -S /run/docker.sock ]] || die "a Docker daemon is here already; nftrace lab run S16 keeps out of its way"
-	mountpoint --quiet /sys/fs/cgroup || run mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	[[ $(stat --file-system --format=%T /sys/fs/cgroup) == cgroup2fs ]] ||
+		run mount -t cgroup2 cgroup2 /sys/fs/cgroup
 	mkdir -p "$DATA"
 	run mount -t tmpfs tmpfs "$DATA"
 	# On a busy machine dockerd may not wait long enough for its containerd.

@@ -15,7 +15,7 @@ fn run(script: &str) -> Report {
         .script(&format!("tests/lab/{script}.sh"), &[])
         .file("queue", queue)
         .with_command()
-        .timeout(Duration::from_secs(600))
+        .timeout(Duration::from_secs(900))
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"))
 }
@@ -115,6 +115,25 @@ fn what_others_cannot_protect_is_protected() {
             "{consumer} held no packet: {lines}"
         );
     }
+}
+
+#[test]
+fn docker_starts_anew_and_the_policy_still_holds() {
+    let report = run("docker-policy");
+    assert_outcomes(
+        &report,
+        &[
+            ("docker_without_policy", "passes"),
+            ("docker_neighbour_without_policy", "ok"),
+            ("docker_container_by_name", "silence"),
+            ("docker_neighbour_at_the_bridge", "failed"),
+            ("docker_published_beside_the_bridge", "passes"),
+            ("docker_published_port", "silence"),
+            ("docker_restarted", "silence"),
+            ("docker_rules_flushed", "silence"),
+            ("docker_policy_flushed", "passes"),
+        ],
+    );
 }
 
 /// What was counted of the rule that has this text.
