@@ -48,7 +48,7 @@ check: module
 	@$(RUN) $(SCRIPTS)/check "$(STOCK_KDIR)"
 
 test: check images
-	@echo 'nftrace: tests: with a virtual machine for each scenario (usually 5 to 10 min without KVM) ...' >&2
+	@echo 'nftrace: tests: in virtual machines (usually 40 to 60 min without KVM) ...' >&2
 	@$(RUN) cargo test --workspace --no-fail-fast
 
 fuzz:
