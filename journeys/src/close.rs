@@ -308,17 +308,22 @@ impl Stream {
 }
 
 /// Whether the kernel freed a packet as dropped that a socket had taken: a RST that did its
-/// work, what nobody read until the socket was closed, or an answer to a ping of which raw
-/// sockets had a copy.
+/// work, what nobody read until the socket was closed, an answer to a ping of which raw
+/// sockets had a copy, or the acknowledgement of an end that TCP has behind it by then.
 fn taken(record: &Observation) -> bool {
     let Some(dropped) = &record.dropped else {
         return false;
     };
+    /// SYN or PSH.
+    const OPENS_OR_CARRIES: u8 = 0x02 | 0x08;
     let icmp = matches!(record.protocol(), Some(Protocol::ICMP | Protocol::ICMPV6));
     record.hook == Some(Hook::LocalIn)
         && match &*dropped.name {
             "NOT_SPECIFIED" | "QUEUE_PURGE" => true,
             "NO_SOCKET" => icmp,
+            "TCP_CLOSE" => record
+                .tcp()
+                .is_some_and(|tcp| tcp.flags & OPENS_OR_CARRIES == 0),
             _ => false,
         }
 }
