@@ -114,7 +114,13 @@ impl Datapath {
         let skb = known.unwrap_or_else(|| self.lives.begin(&sighting, packet, time));
         let is_logged = tracing.is_logged || judgement.is_some_and(|judged| judged.by.is_logged);
         self.write(is_logged, |time, cpu| {
-            let mut record = Record::new(&site(hooked, len, skb, is_logged, time, cpu), packet);
+            let mut record = Record::new(
+                &Site {
+                    conntrack,
+                    ..site(hooked, len, skb, is_logged, time, cpu)
+                },
+                packet,
+            );
             if let Some(judged) = judgement {
                 judged.note(judged.main(), &mut record);
             }
@@ -137,7 +143,13 @@ impl Datapath {
         self.write(true, |time, cpu| {
             // An identity of its own: nobody follows the packet.
             let skb = self.lives.identity(hooked.address(), time);
-            let mut record = Record::new(&site(hooked, len, skb, true, time, cpu), packet);
+            let mut record = Record::new(
+                &Site {
+                    conntrack: hooked.conntrack(),
+                    ..site(hooked, len, skb, true, time, cpu)
+                },
+                packet,
+            );
             judged.note(read, &mut record);
             record
         });
@@ -336,7 +348,8 @@ impl Datapath {
     }
 }
 
-/// Where and when a packet is, and what surrounds its headers.
+/// Where and when a packet is, and what surrounds its headers, but for its connection:
+/// who traces it has asked for that already.
 fn site(hooked: &HookedPacket<'_>, len: u32, skb: u64, logged: bool, time: u64, cpu: u16) -> Site {
     Site {
         kind: hooked.kind(),
@@ -353,7 +366,7 @@ fn site(hooked: &HookedPacket<'_>, len: u32, skb: u64, logged: bool, time: u64, 
         mark: hooked.mark(),
         gso_segs: hooked.gso_segs(),
         cpu,
-        conntrack: hooked.conntrack(),
+        conntrack: None,
         socket: hooked.socket(),
         logged,
     }
