@@ -168,11 +168,12 @@ impl<K: Kernel, W: World> Follower<K, W> {
             return Ok(());
         }
         self.load(&status, status.generation, meant)
+            .map_err(|error| error.to_string())
     }
 
-    fn load(&mut self, status: &Status, expected: u32, meant: Meant) -> Result<(), String> {
-        let loaded = self.kernel.load(meant.blob.bytes(), status.epoch, expected);
-        let generation = loaded.map_err(|error| error.to_string())?;
+    fn load(&mut self, status: &Status, expected: u32, meant: Meant) -> Result<(), Error> {
+        let blob = meant.blob.bytes();
+        let generation = self.kernel.load(blob, status.epoch, expected)?;
         self.tell(&meant);
         self.said
             .push(format!("generation {generation} is in force"));
@@ -227,25 +228,13 @@ impl<K: Kernel, W: World> Follower<K, W> {
             return Ok(());
         }
         let expected = loaded.generation;
-        match self.kernel.load(meant.blob.bytes(), status.epoch, expected) {
+        match self.load(&status, expected, meant) {
             Err(Error::PolicyStale) => {
                 let now = self.kernel.status().map_err(|error| error.to_string())?;
                 self.overrule(now.generation);
                 Ok(())
             }
-            Err(error) => Err(error.to_string()),
-            Ok(generation) => {
-                self.tell(&meant);
-                self.said
-                    .push(format!("generation {generation} is in force"));
-                self.trouble = None;
-                self.loaded = Some(Loaded {
-                    generation,
-                    blob: meant.blob,
-                    namespaces: meant.namespaces,
-                });
-                Ok(())
-            }
+            result => result.map_err(|error| error.to_string()),
         }
     }
 
