@@ -56,27 +56,32 @@ impl Accel {
     }
 
     /// QEMU's arguments. vmtest gives its own for KVM.
-    pub(super) fn args(self) -> &'static [&'static str] {
+    pub(super) fn args(self) -> Vec<&'static str> {
         match self {
-            Self::Kvm => &[],
-            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Kvm => Vec::new(),
+            Self::Tcg => vec!["-accel", "tcg,thread=multi", "-cpu", "max"],
         }
     }
 
-    /// The same where the guest's clock shall go with what the guest does: an
-    /// instruction takes a nanosecond, and nobody waits for what is idle.
-    pub(super) fn exact_args(self) -> &'static [&'static str] {
+    /// The same where the guest's clock shall go with what the guest does.
+    pub(super) fn exact_args(self) -> Vec<&'static str> {
         match self {
-            Self::Kvm => &[],
-            Self::Tcg => &[
-                "-accel",
-                "tcg,thread=single",
-                "-cpu",
-                "max",
-                "-icount",
-                "shift=0,sleep=off",
-            ],
+            Self::Kvm => Vec::new(),
+            Self::Tcg => Self::counting_args("max"),
         }
+    }
+
+    /// An emulated processor of that model: an instruction takes a nanosecond, and
+    /// nobody waits for what is idle.
+    pub(super) fn counting_args(cpu: &str) -> Vec<&str> {
+        vec![
+            "-accel",
+            "tcg,thread=single",
+            "-cpu",
+            cpu,
+            "-icount",
+            "shift=0,sleep=off",
+        ]
     }
 }
 

@@ -73,11 +73,14 @@ pub(super) fn run(vm: &Vm) -> Result<Report, Box<Failure>> {
 
 fn build(vm: &Vm, folder: &Folder) -> anyhow::Result<Vmtest> {
     let images = Images::find()?;
-    let accel = Accel::get(&images)?;
-    let args = if vm.exact_clock {
-        accel.exact_args()
-    } else {
-        accel.args()
+    let accel = match vm.counted {
+        Some(_) => Accel::Tcg,
+        None => Accel::get(&images)?,
+    };
+    let args = match &vm.counted {
+        Some(cpu) => Accel::counting_args(cpu),
+        None if vm.exact_clock => accel.exact_args(),
+        None => accel.args(),
     };
     let mut extra_args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
     let drive = |file: &Path| format!("file={},if=virtio,format=raw,readonly=on", file.display());
