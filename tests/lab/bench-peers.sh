@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The peers of the benchmark: for each a function up_NAME PF HOOK RULES, which puts it
+# on the hook and nothing else, and where that is not a program's end, down_NAME.
+
+c_hook() { echo "add $1 $2 $3 -300" >/sys/kernel/debug/hook_bench/control; }
+c_hooks_off() { echo clear >/sys/kernel/debug/hook_bench/control; }
+
+# iptables' or ip6tables' name for the family
+family() { if [[ $1 == 2 ]]; then echo ip; else echo ip6; fi; }
+
+up_none() { :; }
+
+up_empty() { c_hook empty "$1" "$2"; }
+down_empty() { c_hooks_off; }
+up_drop() { c_hook drop "$1" "$2"; }
+down_drop() { c_hooks_off; }
+up_parse() { c_hook parse "$1" "$2"; }
+down_parse() { c_hooks_off; }
+up_empty8() { for _ in 1 2 3 4 5 6 7 8; do c_hook empty "$1" "$2"; done; }
+down_empty8() { c_hooks_off; }
+
+# nftrace, with nothing to do; RULES of the others is what `trace set` is given, or a policy.
+up_idle() { insmod "$MODULE" ring_slots=16384; }
+down_idle() { rmmod nftrace; }
+up_trace() {
+	up_idle
+	# shellcheck disable=SC2046 # Words are wanted.
+	/tmp/nftrace trace set $(<"$3")
+}
+down_trace() { rmmod nftrace; }
+# The same by the parameter, into the kernel's log.
+up_ports() { insmod "$MODULE" ring_slots=16384 "ports=$(<"$3")"; }
+down_ports() { rmmod nftrace; }
+up_policy() {
+	up_idle
+	/tmp/nftrace load "$3"
+}
+down_policy() {
+	/tmp/nftrace flush
+	rmmod nftrace
+}
+
+up_nft() { nft -f "$3"; }
+down_nft() { nft flush ruleset; }
+
+up_legacy() { "$(family "$1")tables-legacy-restore" <"$3"; }
+down_legacy() {
+	"$(family "$1")tables-legacy-restore" </dev/null
+	rmmod iptable_raw ip6table_raw 2>/dev/null || true
+	[[ ! -e /sys/module/iptable_raw && ! -e /sys/module/ip6table_raw ]]
+}
+
+up_iptnft() { "$(family "$1")tables-nft-restore" <"$3"; }
+down_iptnft() { nft flush ruleset; }
+
+# RULES: what ipset restores, a line "---", what iptables-legacy restores.
+up_ipset() {
+	sed '/^---$/,$d' "$3" | ipset restore
+	sed '1,/^---$/d' "$3" | "$(family "$1")tables-legacy-restore"
+}
+down_ipset() {
+	down_legacy "$@"
+	ipset destroy
+}
