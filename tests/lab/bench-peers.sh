@@ -47,9 +47,10 @@ down_nft() { nft flush ruleset; }
 
 up_legacy() { "$(family "$1")tables-legacy-restore" <"$3"; }
 down_legacy() {
-	"$(family "$1")tables-legacy-restore" </dev/null
-	rmmod iptable_raw ip6table_raw 2>/dev/null || true
-	[[ ! -e /sys/module/iptable_raw && ! -e /sys/module/ip6table_raw ]]
+	local module
+	printf '*raw\nCOMMIT\n' | "$(family "$1")tables-legacy-restore"
+	module=$(family "$1")table_raw
+	rmmod "$module"
 }
 
 up_iptnft() { "$(family "$1")tables-nft-restore" <"$3"; }
@@ -63,4 +64,17 @@ up_ipset() {
 down_ipset() {
 	down_legacy "$@"
 	ipset destroy
+}
+
+# With a listener, as who traces has one.
+up_nfttrace() {
+	nft -f "$3"
+	nft monitor trace >/dev/null &
+	monitor=$!
+	sleep 0.5
+}
+down_nfttrace() {
+	kill "$monitor"
+	wait "$monitor" 2>/dev/null || true
+	nft flush ruleset
 }

@@ -7,7 +7,7 @@
 # what there is not. RULES and PACKETS are files beside the plan; PF, HOOK, ROUNDS and MODE
 # as hook_bench knows them; VERDICTS is the hash of the verdicts that must come out.
 #
-# out/cells.jsonl: a line for each cell. Any cell that cannot be measured, or whose
+# out/cells.jsonl: a line for each cell; out/machine.txt: the kernel, its mitigations. Any cell that cannot be measured, or whose
 # verdicts are others, ends the script.
 
 # shellcheck source=tests/lab/lib.sh
@@ -78,11 +78,14 @@ main() {
 	run ip link set bench0 up
 	local_module
 	[[ ! -e $FILES/nftrace ]] || cp "$FILES/nftrace" /tmp/nftrace
-	CELLS=/tmp/cells.jsonl
+	CELLS=$OUT/cells.jsonl
+	{
+		uname -r
+		sed 's/^/spectre_v2: /' /sys/devices/system/cpu/vulnerabilities/spectre_v2
+	} >"$OUT/machine.txt"
 	loaded_packets='' peer_up='' setup=0
 	hooks_before=$(hooks)
 	cp "$FILES/bench-plan" /tmp/plan
-	trap 'cp "$CELLS" "$OUT/cells.jsonl" 2>/dev/null || true' EXIT
 	while read -ra line; do
 		[[ ${#line[@]} -ge 9 ]] || continue
 		cell "${line[@]}"

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What was measured, and the files in which it is kept.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nftrace_tests::checkout::top;
+use serde::{Deserialize, Serialize};
+
+use crate::cell::Cell;
+
+/// Of one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Figure {
+    /// Instructions a packet takes, the loop of the benchmark not counted.
+    pub(crate) insn: f64,
+    /// Packets of the trace, and how many of them were dropped.
+    pub(crate) packets: u32,
+    pub(crate) dropped: u32,
+    /// Instructions, in thousands, of setting the peer up: programs, rules, registration.
+    pub(crate) setup_kinsn: u64,
+}
+
+/// Where it was measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) kernel: String,
+    pub(crate) cpu: String,
+    pub(crate) qemu: String,
+    pub(crate) mitigations: String,
+}
+
+/// All cells of one model of processor.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) machine: Machine,
+    /// By the cell's name.
+    pub(crate) cells: BTreeMap<String, Figure>,
+    /// Cells that there cannot be, and why.
+    pub(crate) unable: BTreeMap<String, String>,
+}
+
+/// The folder of the stored figures.
+pub(crate) fn folder() -> PathBuf {
+    top().join("bench/results")
+}
+
+fn file(cpu: &str) -> String {
+    format!("{}.json", cpu.replace(',', "_"))
+}
+
+impl Figures {
+    pub(crate) fn get(&self, cell: &Cell) -> Option<&Figure> {
+        self.cells.get(&cell.to_string())
+    }
+
+    /// Instructions a packet.
+    pub(crate) fn insn(&self, cell: &Cell) -> Option<f64> {
+        self.get(cell).map(|figure| figure.insn)
+    }
+
+    /// Those stored in a folder for a model of processor.
+    pub(crate) fn load(folder: &Path, cpu: &str) -> Result<Self> {
+        let path = folder.join(file(cpu));
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("{}: no figures; run `make bench`", path.display()))?;
+        serde_json::from_str(&text).with_context(|| path.display().to_string())
+    }
+
+    /// A line for each cell, so that a difference between two runs can be read.
+    pub(crate) fn store(&self, folder: &Path, cpu: &str) -> Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut text = String::from("{\n");
+        text += &format!(" \"machine\": {},\n", serde_json::to_string(&self.machine)?);
+        text += &format!(" \"cells\": {},\n", lines(&self.cells)?);
+        text += &format!(" \"unable\": {}\n}}\n", lines(&self.unable)?);
+        let path = folder.join(file(cpu));
+        fs::write(&path, text).with_context(|| path.display().to_string())
+    }
+
+    /// Takes in what another run measured of the same machine.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.machine = other.machine;
+        self.cells.extend(other.cells);
+        self.unable.extend(other.unable);
+    }
+}
+
+fn lines<T: Serialize>(map: &BTreeMap<String, T>) -> Result<String> {
+    let mut text = String::from("{");
+    for (number, (name, value)) in map.iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        text += &format!(
+            "{comma}\n  {}: {}",
+            serde_json::to_string(name)?,
+            serde_json::to_string(value)?
+        );
+    }
+    Ok(text + "\n }")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_read_again() {
+        let mut figures = Figures::default();
+        figures.machine.cpu = "max,-avx2".to_owned();
+        let figure = Figure {
+            insn: 97.25,
+            packets: 2000,
+            dropped: 1,
+            setup_kinsn: 7,
+        };
+        figures.cells.insert("idle.ipv4".to_owned(), figure);
+        figures.unable.insert("b".to_owned(), "\"why\"".to_owned());
+        let folder = std::env::temp_dir().join(format!("nftrace-figures-{}", std::process::id()));
+        figures.store(&folder, "max,-avx2").unwrap();
+        let read = Figures::load(&folder, "max,-avx2").unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(read.machine, figures.machine);
+        assert_eq!((read.cells, read.unable), (figures.cells, figures.unable));
+    }
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Measures nftrace and its peers: instructions a packet takes at a netfilter hook of a
+//! stock kernel, in virtual machines that count them. `docs/performance.md` is its report.
+
+mod cell;
+mod check;
+mod figures;
+mod machine;
+mod matrix;
+mod peer;
+mod stats;
+
+use std::process::ExitCode;
+
+use anyhow::{ensure, Result};
+use clap::{Parser, Subcommand};
+
+use crate::cell::Cell;
+use crate::figures::{folder, Figures};
+use crate::matrix::Matrix;
+
+/// Measures nftrace and its peers in instructions a packet
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// QEMU's model of the processor
+    #[arg(long, default_value = "max", global = true)]
+    cpu: String,
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Measure cells by name, and store nothing
+    Cell {
+        /// As in policy.ipv4.acl.1000.1.hit, idle.ipv6
+        #[arg(required = true)]
+        names: Vec<Cell>,
+    },
+    /// Measure all that is in the report, and store it
+    Run {
+        /// Which part of it
+        #[arg(default_value = "all")]
+        matrix: Matrix,
+    },
+    /// Measure a small part, and fail where it takes more than 2 % more than what is stored
+    Check,
+    /// Names of cells, with what they are
+    List {
+        #[arg(default_value = "all")]
+        matrix: Matrix,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match act(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(cli: &Cli) -> Result<()> {
+    match &cli.command {
+        Action::Cell { names } => {
+            let figures = machine::measure("bench cell", names, &cli.cpu)?;
+            print(&figures, names);
+            Ok(())
+        }
+        Action::Run { matrix } => {
+            let mut stored = Figures::load(&folder(), &cli.cpu).unwrap_or_default();
+            let figures = machine::measure(&format!("bench {matrix}"), &matrix.cells(), &cli.cpu)?;
+            stored.merge(figures);
+            stored.store(&folder(), &cli.cpu)
+        }
+        Action::Check => {
+            let stored = Figures::load(&folder(), &cli.cpu)?;
+            let cells = Matrix::Check.cells();
+            let measured = machine::measure("bench check", &cells, &cli.cpu)?;
+            let table = check::compare(&cells, &stored, &measured);
+            println!("{table}");
+            ensure!(
+                table.failed() == 0,
+                "{} cells take more instructions than stored",
+                table.failed()
+            );
+            Ok(())
+        }
+        Action::List { matrix } => {
+            for cell in matrix.cells() {
+                println!("{:<48} {}", cell.to_string(), cell.peer.about());
+            }
+            Ok(())
+        }
+    }
+}
+
+fn print(figures: &Figures, cells: &[Cell]) {
+    println!(
+        "{:<48} {:>12} {:>8} {:>14}",
+        "cell", "insn/packet", "dropped", "setup, kinsn"
+    );
+    for cell in cells {
+        let name = cell.to_string();
+        match (figures.get(cell), figures.unable.get(&name)) {
+            (Some(it), _) => println!(
+                "{name:<48} {:>12.2} {:>8} {:>14}",
+                it.insn, it.dropped, it.setup_kinsn
+            ),
+            (None, Some(why)) => println!("{name:<48} {why}"),
+            (None, None) => println!("{name:<48} not measured"),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is on the hook when it is measured.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{anyhow, Error, Result};
+use nftrace_bench::render::{self, Fields, Unable, Verdicts};
+use nftrace_bench::rules::RuleSet;
+
+/// The port that is traced, or logged, where that is what is measured.
+pub(crate) const PORT: u16 = 8080;
+
+macro_rules! peers {
+    ($($name:ident $text:literal $script:literal $about:literal,)*) => {
+        /// A peer; `tests/lab/bench-peers.sh` sets it up.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub(crate) enum Peer {
+            $(#[doc = $about] $name,)*
+        }
+
+        impl Peer {
+            /// All of them.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its name in cells.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What sets it up in the guest.
+            pub(crate) const fn script(self) -> &'static str {
+                match self { $(Self::$name => $script,)* }
+            }
+
+            /// What it is, in words.
+            pub(crate) const fn about(self) -> &'static str {
+                match self { $(Self::$name => $about,)* }
+            }
+        }
+    };
+}
+
+peers! {
+    None "none" "none" "no hook: the loop of the benchmark",
+    Empty "empty" "empty" "an empty hook in C",
+    Empty8 "empty8" "empty8" "eight empty hooks in C",
+    Drop "drop" "drop" "a hook in C that drops",
+    Parse "parse" "parse" "a hook in C that reads five fields and drops",
+    Idle "idle" "idle" "nftrace, nothing traced, no policy",
+    TraceMiss "trace-miss" "trace" "nftrace, tracing another port",
+    TraceHit "trace-hit" "trace" "nftrace, a record of each packet into the ring",
+    TraceAgain "trace-again" "trace" "the same for a packet that had a record before",
+    PortsMiss "ports-miss" "ports" "nftrace without the command (ports=), another port",
+    PortsHit "ports-hit" "ports" "nftrace without the command (ports=), records for the kernel's log",
+    Policy "policy" "policy" "nftrace, a policy",
+    NftLinear "nft-linear" "nft" "nftables, a rule for each",
+    NftRanges "nft-ranges" "nft" "nftables, one set of ranges (pipapo)",
+    NftLayers "nft-layers" "nft" "nftables, a set of ranges for each layer of overlapping rules",
+    NftHash "nft-hash" "nft" "nftables, a hash set of exact values",
+    Legacy "iptables-legacy" "legacy" "iptables-legacy, a rule for each",
+    IptablesNft "iptables-nft" "iptnft" "iptables-nft, a rule for each",
+    Ipset "ipset" "ipset" "ipset behind one rule of iptables-legacy",
+    NftMiss "nft-port-miss" "nft" "nftables, a rule with a counter for another port",
+    NftLog "nft-log" "nft" "nftables, `log` of each packet, into the kernel's log",
+    NftTrace "nft-trace" "nfttrace" "nftables, `meta nftrace set 1` with `nft monitor trace` running",
+}
+
+impl Peer {
+    /// Whether a rule costs time for each rule before it.
+    pub(crate) const fn is_linear(self) -> bool {
+        matches!(
+            self,
+            Self::NftLinear | Self::Legacy | Self::IptablesNft | Self::NftLayers
+        )
+    }
+
+    /// Whether a packet costs ten thousands of instructions.
+    pub(crate) const fn is_slow(self) -> bool {
+        matches!(self, Self::NftLog | Self::NftTrace)
+    }
+
+    /// Whether its packets are for [`PORT`].
+    pub(crate) const fn is_hit(self) -> bool {
+        matches!(
+            self,
+            Self::TraceHit | Self::TraceAgain | Self::PortsHit | Self::NftLog | Self::NftTrace
+        )
+    }
+
+    /// Whether each round has packets that nobody has seen, as hook_bench calls it.
+    pub(crate) const fn mode(self) -> &'static str {
+        match self {
+            Self::TraceAgain => "again",
+            _ => "fresh",
+        }
+    }
+
+    /// What it is given where there are no rules; `table` is that of the family in nft.
+    pub(crate) fn plain(self, table: &str) -> Option<String> {
+        let nft = |rule: &str| {
+            format!(
+                "table {table} bench {{\n\tchain c {{\n\t\ttype filter hook prerouting \
+                 priority raw\n\t\tth dport {PORT} {rule}\n\t}}\n}}\n"
+            )
+        };
+        match self {
+            Self::TraceMiss | Self::TraceHit | Self::TraceAgain => Some(format!("--port {PORT}")),
+            Self::PortsMiss | Self::PortsHit => Some(PORT.to_string()),
+            Self::NftMiss => Some(nft("counter")),
+            Self::NftLog => Some(nft("log prefix \"bench \"")),
+            Self::NftTrace => Some(nft("meta nftrace set 1")),
+            _ => None,
+        }
+    }
+
+    /// The rules in its language. All of them drop.
+    pub(crate) fn rules(self, set: &RuleSet) -> Result<String, Unable> {
+        let verdicts = Verdicts::Drop;
+        Ok(match self {
+            Self::Policy => render::policy(set, verdicts),
+            Self::NftLinear => render::nft_linear(set, verdicts),
+            Self::NftRanges => render::nft_ranges(set, Fields::of(set), verdicts)?,
+            Self::NftLayers => render::nft_layers(set, Fields::of(set), verdicts)?,
+            Self::NftHash => render::nft_hash(set, verdicts)?,
+            Self::Legacy | Self::IptablesNft => render::iptables(set, verdicts),
+            Self::Ipset => {
+                let (sets, rules) = render::ipset(set, verdicts)?;
+                format!("{sets}---\n{rules}")
+            }
+            _ => String::new(),
+        })
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Peer {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.iter().copied().find(|peer| peer.name() == name);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|peer| peer.name()).collect();
+            anyhow!("there is no peer `{name}`; there are {}", names.join(", "))
+        })
+    }
+}
