@@ -34,7 +34,7 @@ impl Index {
     /// Adds a rule.
     pub fn add(&mut self, rule: BenchRule) {
         let number = self.rules.len();
-        let key = |prefix: Prefix| (prefix.first(), prefix.len());
+        let key = |prefix: Prefix| (prefix.first(), prefix.length());
         self.by_src.entry(key(rule.src)).or_default().push(number);
         self.by_dst.entry(key(rule.dst)).or_default().push(number);
         self.rules.push(rule);
@@ -50,16 +50,16 @@ impl Index {
     /// order.
     pub fn overlapping<'a>(&'a self, rule: &'a BenchRule) -> impl Iterator<Item = usize> + 'a {
         // Who is found by the address that leaves out more is compared in full.
-        let (map, prefix) = if rule.src.len() >= rule.dst.len() {
+        let (map, prefix) = if rule.src.length() >= rule.dst.length() {
             (&self.by_src, rule.src)
         } else {
             (&self.by_dst, rule.dst)
         };
-        let around = (0..prefix.len()).filter_map(move |len| {
+        let around = (0..prefix.length()).filter_map(move |len| {
             let wider = Prefix::new(self.family, prefix.first(), len);
             map.get(&(wider.first(), len))
         });
-        let within = (prefix.first(), prefix.len())..=(prefix.last(), u8::MAX);
+        let within = (prefix.first(), prefix.length())..=(prefix.last(), u8::MAX);
         let within = map.range(within).map(|(_, numbers)| numbers);
         let candidates = around.chain(within).flatten().copied();
         candidates.filter(|number| self.rules[*number].overlaps(rule))

@@ -74,8 +74,8 @@ impl PacketTuple {
 }
 
 fn address(prefix: Prefix, random: &mut Random) -> u128 {
-    let bits = u128::from(random.number()) << 64 | u128::from(random.number());
-    prefix.first() | bits & (prefix.last() - prefix.first())
+    let any = prefix.family().any_address(random);
+    prefix.first() | (any & (prefix.last() - prefix.first()))
 }
 
 fn port(ports: Ports, random: &mut Random) -> u16 {

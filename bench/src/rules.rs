@@ -5,6 +5,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use nftrace_tests::random::Random;
+
 use crate::packets::PacketTuple;
 use crate::shapes::Shape;
 
@@ -51,6 +53,12 @@ impl Family {
             Self::V4 => Ipv4Addr::from_bits(u32::try_from(number).unwrap_or(u32::MAX)).into(),
             Self::V6 => Ipv6Addr::from_bits(number).into(),
         }
+    }
+
+    /// Any address, as its number.
+    pub fn any_address(self, random: &mut Random) -> u128 {
+        let high = u128::from(random.number());
+        ((high << 64) | u128::from(random.number())) & self.last()
     }
 
     /// Number of its ICMP.
@@ -108,7 +116,7 @@ impl Prefix {
 
     /// How many bits are fixed.
     #[must_use]
-    pub const fn len(self) -> u8 {
+    pub const fn length(self) -> u8 {
         self.len
     }
 

@@ -10,10 +10,6 @@ use crate::rules::{BenchRule, Family, Ports, Prefix, TCP, UDP};
 /// Chains of prefixes are so deep.
 pub(super) const DEPTH: usize = 32;
 
-fn bits(random: &mut Random) -> u128 {
-    u128::from(random.number()) << 64 | u128::from(random.number())
-}
-
 fn ports(random: &mut Random) -> Ports {
     let mut port = || u16::try_from(random.below(65_536)).unwrap_or(0);
     let (a, b) = (port(), port());
@@ -27,7 +23,11 @@ fn ports(random: &mut Random) -> Ports {
 fn random_rules(family: Family, longest: u8, count: usize, random: &mut Random) -> Vec<BenchRule> {
     let prefix = |random: &mut Random| {
         let len = random.below(usize::from(longest) + 1);
-        Prefix::new(family, bits(random), u8::try_from(len).unwrap_or(0))
+        Prefix::new(
+            family,
+            family.any_address(random),
+            u8::try_from(len).unwrap_or(0),
+        )
     };
     (0..count)
         .map(|_| {
@@ -64,7 +64,11 @@ pub(super) fn nested(family: Family, count: usize, random: &mut Random) -> Vec<B
     let chains: Vec<(u128, bool, Ports)> = (0..count.div_ceil(DEPTH))
         .map(|number| {
             let port = u16::try_from(number % 65_536).unwrap_or(0);
-            (bits(random), number % 2 == 0, Ports::one(port))
+            (
+                family.any_address(random),
+                number % 2 == 0,
+                Ports::one(port),
+            )
         })
         .collect();
     let step = usize::from(family.width()) / DEPTH;

@@ -17,9 +17,6 @@ use nftrace_tests::random::Random;
 use crate::overlap;
 use crate::rules::{BenchRule, Family, RuleSet};
 
-/// The most rules that a set is asked to have.
-pub const MAX_RULES: usize = 100_000;
-
 /// What a rule set looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Shape {

@@ -122,15 +122,15 @@ impl Crowd {
             path =
                 Random::new(path ^ u64::from(choice).wrapping_mul(0x9e6c_63d0_876a_3f6b)).number();
             match family {
-                Family::V4 => address = address << 8 | u128::from(path >> 56),
-                Family::V6 => address = address << 32 | u128::from(path >> 32),
+                Family::V4 => address = (address << 8) | u128::from(path >> 56),
+                Family::V6 => address = (address << 32) | u128::from(path >> 32),
             }
         }
         match family {
             // Not in what nobody routes: 1.0.0.0 to 223.255.255.255.
             Family::V4 => (address & 0xff_ffff) | ((1 + (address >> 24) % 223) << 24),
             // Global unicast, 2000::/3.
-            Family::V6 => address & (u128::MAX >> 3) | 1 << 125,
+            Family::V6 => (address & (u128::MAX >> 3)) | (1 << 125),
         }
     }
 }

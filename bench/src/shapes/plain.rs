@@ -69,9 +69,9 @@ fn pod(family: Family, node: u32, number: u32) -> u128 {
     let (node, number) = (u128::from(node), u128::from(number));
     match family {
         // 10.0.0.0/9, a /24 a node.
-        Family::V4 => 10 << 24 | node << 8 | (number + 2),
+        Family::V4 => (10 << 24) | (node << 8) | (number + 2),
         // fd00:10:244::/48, a /64 a node.
-        Family::V6 => 0xfd00_0010_0244 << 80 | node << 64 | (number + 2),
+        Family::V6 => (0xfd00_0010_0244 << 80) | (node << 64) | (number + 2),
     }
 }
 
@@ -134,10 +134,10 @@ pub(super) fn host(family: Family, count: usize, random: &mut Random) -> Vec<Ben
     let lengths = [(60, 32), (22, 24), (6, 22), (6, 20), (6, 16)];
     (0..count)
         .map(|_| {
-            let source = u128::from(random.number()) << 64 | u128::from(random.number());
+            let source = family.any_address(random);
             let source = match family {
                 Family::V4 => source & 0x7fff_ffff,
-                Family::V6 => source >> 3 | 1 << 125,
+                Family::V6 => (source >> 3) | (1 << 125),
             };
             let len = length(family, choose(&lengths, random));
             let proto = choose(&[(70, Some(TCP)), (12, Some(UDP)), (18, None)], random);
