@@ -3,6 +3,7 @@
 //! Netlink: one request, and all its answers.
 
 use std::io;
+use std::net::IpAddr;
 
 use netlink_packet_core::{
     DecodeError, NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -167,6 +168,14 @@ pub(crate) fn attributes(raw: &[u8], mut each: impl FnMut(u16, &[u8])) -> io::Re
 pub(crate) fn text(value: &[u8]) -> String {
     let end = value.iter().position(|&byte| byte == 0);
     String::from_utf8_lossy(&value[..end.unwrap_or(value.len())]).into_owned()
+}
+
+/// An address of either family, by its length.
+pub(crate) fn address(value: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(value) {
+        return Some(octets.into());
+    }
+    <[u8; 16]>::try_from(value).ok().map(IpAddr::from)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 //! Compiled policies in memory.
 
+use nftrace_core::policy::layout::Rule;
 use nftrace_core::policy::{Refusal, Tables};
 use zerocopy::IntoBytes;
 
@@ -21,6 +22,18 @@ impl From<&[u8]> for Blob {
             len: bytes.len(),
         }
     }
+}
+
+/// A policy as its author can read it.
+#[must_use]
+pub fn text_of(tables: &Tables<'_>) -> String {
+    String::from_utf8_lossy(tables.text).into_owned()
+}
+
+/// One rule of it.
+#[must_use]
+pub fn rule_text_of(tables: &Tables<'_>, rule: &Rule) -> String {
+    String::from_utf8_lossy(tables.rule_text(rule)).into_owned()
 }
 
 impl Blob {

@@ -20,7 +20,7 @@ mod source;
 mod words;
 
 pub use ast::{Policy, Rule, Statement};
-pub use blob::Blob;
+pub use blob::{rule_text_of, text_of, Blob};
 pub use compile::compile;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use load::{load, load_text, Document};

@@ -19,15 +19,6 @@ PROBE=/tmp/device
 cp /mnt/vmtest/device "$PROBE"
 chmod 755 "$PROBE"
 
-# keep NAME COMMAND...   its output into out/NAME.txt, errors too, its code into out/codes.txt
-keep() {
-	local name=$1 code=0
-	shift
-	printf '+ %s\n' "$*"
-	"$@" >"$OUT/$name.txt" 2>"$OUT/$name.err" </dev/null || code=$?
-	printf '%s %s\n' "$name" "$code" >>"$OUT/codes.txt"
-}
-
 case $1 in
 read)
 	load_module log_rate=1

@@ -9,10 +9,11 @@ use std::path::Path;
 use nftrace_core::hook::{Family, Hook};
 use nftrace_device::{Device, DEFAULT_PATH};
 use nftrace_journeys::{DropBy, Journey, NamespaceId};
-use nftrace_policy::Blob;
+use nftrace_policy::rule_text_of;
 
 use super::{dump, suspects, Entry};
 use crate::names::Names;
+use crate::policy::kept::kept;
 
 /// What is on the hooks of namespaces that live, each asked for once.
 ///
@@ -86,11 +87,10 @@ impl Culprits {
 /// All rules of a generation.
 fn rules_of(generation: u32) -> Option<Vec<String>> {
     let device = Device::open(Path::new(DEFAULT_PATH)).ok()?;
-    let (_, bytes) = device.policy(Some(generation)).ok()??;
-    let blob = Blob::from(bytes.as_slice());
+    let (_, blob) = kept(&device, Some(generation)).ok()??;
     let tables = blob.tables().ok()?;
-    let text = |rule| String::from_utf8_lossy(tables.rule_text(rule)).into_owned();
-    Some(tables.rules.iter().map(text).collect())
+    let rules = tables.rules.iter();
+    Some(rules.map(|rule| rule_text_of(&tables, rule)).collect())
 }
 
 #[cfg(test)]

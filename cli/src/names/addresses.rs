@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::{enter, Namespace};
-use crate::netlink::{attributes, Dumper};
+use crate::netlink::{self, attributes, Dumper};
 
 const RTM_GETADDR: u16 = 22;
 /// `struct ifaddrmsg`.
@@ -61,19 +61,12 @@ fn address(answer: &[u8]) -> io::Result<Option<IpAddr>> {
     let mut other = None;
     let raw = answer.get(IFADDRMSG..).unwrap_or_default();
     attributes(raw, |attribute, value| match attribute {
-        IFA_LOCAL => local = of_bytes(value),
+        IFA_LOCAL => local = netlink::address(value),
         // That of the other end, where the device has two.
-        IFA_ADDRESS => other = of_bytes(value),
+        IFA_ADDRESS => other = netlink::address(value),
         _ => {}
     })?;
     Ok(local.or(other))
-}
-
-fn of_bytes(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
-        return Some(octets.into());
-    }
-    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
 
 #[cfg(test)]

@@ -63,6 +63,18 @@ pub(crate) fn devices_here() -> io::Result<Vec<NetDevice>> {
     answers.iter().map(|answer| device(answer)).collect()
 }
 
+/// The name of a device where the calling thread is.
+///
+/// # Errors
+///
+/// There is none of that index; what else rtnetlink refuses with.
+pub(crate) fn device_name(index: u32) -> io::Result<String> {
+    let mut payload = vec![0; IFINFOMSG];
+    payload[4..8].copy_from_slice(&index.to_ne_bytes());
+    let answer = Dumper::new(NETLINK_ROUTE)?.get(RTM_GETLINK, payload)?;
+    Ok(device(&answer)?.name)
+}
+
 fn device(answer: &[u8]) -> io::Result<NetDevice> {
     let mut device = NetDevice::default();
     let mut info = Vec::new();

@@ -31,7 +31,7 @@ use nftrace_journeys::NamespaceId;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use addresses::addresses_here;
-pub(crate) use devices::{devices_here, NetDevice};
+pub(crate) use devices::{device_name, devices_here, NetDevice};
 pub(crate) use events::{engine_sockets, follow};
 pub(crate) use identity::identify;
 use identity::Identity;

@@ -12,10 +12,11 @@ use nftrace_core::policy::control::{
     Entry, Event, ACCEPT_ALL, CONFIRM, DROP_ALL, END_PANIC, FLUSH, ROLLBACK,
 };
 use nftrace_device::Device;
-use nftrace_policy::Blob;
+use nftrace_policy::text_of;
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
+use super::kept::kept;
 use crate::output;
 use crate::source::DeviceArgs;
 
@@ -179,12 +180,8 @@ impl<'a> Texts<'a> {
         let text = match self.known.entry(generation) {
             Slot::Occupied(known) => known.into_mut(),
             Slot::Vacant(unknown) => {
-                let blob = self.device.policy(Some(generation))?;
-                unknown.insert(blob.and_then(|(_, bytes)| {
-                    let blob = Blob::from(bytes.as_slice());
-                    let tables = blob.tables().ok()?;
-                    Some(String::from_utf8_lossy(tables.text).into_owned())
-                }))
+                let kept = kept(self.device, Some(generation))?;
+                unknown.insert(kept.and_then(|(_, blob)| Some(text_of(&blob.tables().ok()?))))
             }
         };
         Ok(text.as_deref())

@@ -11,7 +11,8 @@ use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use nftrace_core::packet::Protocol;
 use rustix::io::Errno;
 
-use crate::netlink::{attributes, text, Dumper};
+use crate::names::device_name;
+use crate::netlink::{address, attributes, Dumper};
 
 /// `NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET`.
 const CT_GET: u16 = (1 << 8) | 1;
@@ -26,14 +27,10 @@ const PROTO_SRC_PORT: u16 = 2;
 const PROTO_DST_PORT: u16 = 3;
 
 const RTM_GETROUTE: u16 = 26;
-const RTM_GETLINK: u16 = 18;
 /// `struct rtmsg`.
 const RTMSG: usize = 12;
-/// `struct ifinfomsg`.
-const IFINFOMSG: usize = 16;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
-const IFLA_IFNAME: u16 = 3;
 
 /// The packets of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +75,6 @@ impl fmt::Display for Connection {
         }
         write!(f, " {}", self.original)
     }
-}
-
-fn address(value: &[u8]) -> Option<IpAddr> {
-    <[u8; 4]>::try_from(value)
-        .map(IpAddr::from)
-        .or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from))
-        .ok()
 }
 
 fn port(value: &[u8]) -> Option<u16> {
@@ -184,17 +174,7 @@ pub(crate) fn device_to(address: IpAddr) -> io::Result<String> {
             index = value.try_into().ok().map(u32::from_ne_bytes);
         }
     })?;
-    let index = index.ok_or(io::ErrorKind::NotFound)?;
-    let mut payload = vec![0; IFINFOMSG];
-    payload[4..8].copy_from_slice(&index.to_ne_bytes());
-    let link = dumper.get(RTM_GETLINK, payload)?;
-    let mut name = String::new();
-    attributes(link.get(IFINFOMSG..).unwrap_or_default(), |kind, value| {
-        if kind == IFLA_IFNAME {
-            name = text(value);
-        }
-    })?;
-    Ok(name)
+    device_name(index.ok_or(io::ErrorKind::NotFound)?)
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use nftrace_core::policy::{Place, Tables};
+use nftrace_core::policy::Place;
 use nftrace_policy::explain::{
     explain, minds_new_namespaces, parse_packet, place, Described, Named,
 };
 use nftrace_policy::Blob;
 
+use super::kept::{kept, tables};
 use super::resolver::Live;
 use super::source::{build, read, Unknown};
 use super::test::cases;
@@ -123,15 +124,9 @@ fn in_force(device: &DeviceArgs) -> anyhow::Result<Blob> {
     let device = device
         .open()
         .context("the policy in force cannot be asked for (--policy FILE explains a file's)")?;
-    let (_, bytes) = device
-        .policy(None)?
+    let (_, blob) = kept(&device, None)?
         .context("no policy is in force: everything passes; --policy FILE explains a file's")?;
-    Ok(Blob::from(bytes.as_slice()))
-}
-
-pub(super) fn tables(blob: &Blob) -> anyhow::Result<Tables<'_>> {
-    blob.tables()
-        .map_err(|refusal| anyhow::anyhow!("the policy cannot be read: {refusal}"))
+    Ok(blob)
 }
 
 /// The hooks that are asked, and whether the packet ends where it does not go on.

@@ -10,6 +10,7 @@ use nftrace_core::policy::control::{Status, MAX_TRIAL, PANIC_OFF};
 use nftrace_device::{Device, Loading};
 use nftrace_policy::Blob;
 
+use super::kept::{kept, tables};
 use super::resolver::Live;
 use super::safety::{damage, Cut, Damage};
 use super::source::{build, read, size, Compiled, Unknown};
@@ -108,15 +109,13 @@ fn run(args: &CommonArgs, trial: Option<u32>) -> anyhow::Result<ExitCode> {
     };
     let compiled = build(&document, &Live::new()?, unknown)?;
     let compiled_in = start.elapsed();
-    let old = device
-        .policy(None)?
-        .map(|(_, bytes)| Blob::from(bytes.as_slice()));
-    let found = find_damage(&compiled, old.as_ref())?;
+    let old = kept(&device, None)?;
+    let found = find_damage(&compiled, old.as_ref().map(|(_, blob)| blob))?;
     if let Some(own) = &found.own {
         anyhow::ensure!(args.force, refusal(own, &compiled));
         eprintln!(
             "nftrace: warning: this cuts your own connection: {}",
-            told(own, &compiled)
+            own.told(&compiled.program)
         );
     }
     warn(&found, &compiled, args.verbose);
@@ -143,27 +142,9 @@ fn run(args: &CommonArgs, trial: Option<u32>) -> anyhow::Result<ExitCode> {
 }
 
 fn find_damage(compiled: &Compiled, old: Option<&Blob>) -> anyhow::Result<Damage> {
-    let refused = |refusal| anyhow::anyhow!("the policy in force cannot be read: {refusal}");
-    let old = old.map(Blob::tables).transpose().map_err(refused)?;
-    let new = compiled.blob.tables().map_err(refused)?;
+    let old = old.map(tables).transpose()?;
+    let new = tables(&compiled.blob)?;
     Ok(damage(&new, old.as_ref(), &Names::snapshot()))
-}
-
-/// Where a connection is cut, and by what.
-fn told(cut: &Cut, compiled: &Compiled) -> String {
-    let by = cut
-        .rule
-        .and_then(|rule| compiled.program.rules.get(rule as usize - 1));
-    let by = match by {
-        Some(rule) => format!("{}: {}", rule.position, rule.text),
-        None => "the default".to_owned(),
-    };
-    format!(
-        "{} in {}, at {} by {by}",
-        cut.connection,
-        cut.namespace,
-        cut.hook.name(),
-    )
 }
 
 fn refusal(own: &Cut, compiled: &Compiled) -> String {
@@ -171,7 +152,7 @@ fn refusal(own: &Cut, compiled: &Compiled) -> String {
         "not loaded: this would cut the SSH connection over which it is loaded:\n  {}\nLet that \
          pass, or try it for a while ('nftrace try --for 60s --force'), or say --force. The policy \
          in force stays",
-        told(own, compiled)
+        own.told(&compiled.program)
     )
 }
 
@@ -184,7 +165,7 @@ fn warn(found: &Damage, compiled: &Compiled, verbose: bool) {
     eprintln!("nftrace: warning: this cuts {count} live connection{s}:");
     let named = if verbose { count } else { NAMED };
     for cut in found.cuts.iter().take(named) {
-        eprintln!("  {}", told(cut, compiled));
+        eprintln!("  {}", cut.told(&compiled.program));
     }
     if count > named {
         eprintln!("  and {} more; --verbose shows all", count - named);
@@ -198,11 +179,7 @@ fn say(
     trial: Option<u32>,
     before: &Status,
 ) -> anyhow::Result<()> {
-    let tables = compiled
-        .blob
-        .tables()
-        .map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
-    let size = size(&tables);
+    let size = size(&tables(&compiled.blob)?);
     let mut out = output::standard();
     match trial {
         None => writeln!(out, "generation {generation} is in force: {size}")?,

@@ -9,6 +9,7 @@ pub(crate) mod check;
 mod connections;
 pub(crate) mod explain;
 pub(crate) mod import;
+pub(crate) mod kept;
 pub(crate) mod load;
 pub(crate) mod resolver;
 mod safety;

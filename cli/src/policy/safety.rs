@@ -9,72 +9,15 @@ use std::net::IpAddr;
 
 use nftrace_core::hook::Hook;
 use nftrace_core::packet::{Packet, Ports, Protocol, Tcp, Transport};
-use nftrace_core::policy::layout::{Cgroup, Rule};
-use nftrace_core::policy::{
-    classify, Action, By, Observer, Place, Subject, Tables, STATE_ESTABLISHED,
-};
-use nftrace_core::record::Socket;
+use nftrace_core::policy::{Action, By, Place, Tables};
+use nftrace_policy::ast::State;
+use nftrace_policy::explain::{decide, Circumstances, Described};
+use nftrace_policy::Program;
 
 use super::connections::{connections, device_to, Connection, Tuple};
 use super::resolver::addresses_here;
 use crate::names::enter::inside;
 use crate::names::{Names, Namespace};
-
-/// A packet of a connection that is established, at one hook.
-struct Imagined {
-    cookie: u64,
-    device: [u8; 16],
-    original: (IpAddr, Option<u16>),
-}
-
-impl Subject for Imagined {
-    fn cookie(&self) -> u64 {
-        self.cookie
-    }
-
-    fn is_in_new_namespace(&self) -> bool {
-        false
-    }
-
-    fn input(&self) -> [u8; 16] {
-        self.device
-    }
-
-    fn output(&self) -> [u8; 16] {
-        self.device
-    }
-
-    fn mark(&self) -> u32 {
-        0
-    }
-
-    fn state(&self) -> u32 {
-        STATE_ESTABLISHED
-    }
-
-    fn original_destination(&self) -> Option<(IpAddr, Option<u16>)> {
-        Some(self.original)
-    }
-
-    fn socket(&self) -> Option<Socket> {
-        None
-    }
-
-    fn is_of(&self, _cgroup: &Cgroup) -> bool {
-        false
-    }
-}
-
-/// Limits are taken as not reached.
-struct Generous;
-
-impl Observer for Generous {
-    fn is_within_limit(&mut self, _number: u32, _rule: &Rule) -> bool {
-        true
-    }
-
-    fn shadowed(&mut self, _number: u32, _rule: &Rule) {}
-}
 
 fn packet(protocol: Protocol, tuple: &Tuple) -> Packet {
     const ACK: u8 = 0x10;
@@ -137,21 +80,21 @@ fn sightings(connection: &Connection, is_local: impl Fn(IpAddr) -> bool) -> Vec<
 }
 
 /// The first hook at which a policy does not let a packet of the connection pass,
-/// and by which rule, from 1.
+/// and by which rule, from 1. Limits are taken as not reached.
 fn cut_at(
     tables: &Tables<'_>,
     connection: &Connection,
     cookie: u64,
-    device: [u8; 16],
+    device: Option<&str>,
     is_local: impl Fn(IpAddr) -> bool,
 ) -> Option<(Hook, Option<u32>)> {
-    let subject = Imagined {
-        cookie,
-        device,
-        original: (
-            connection.original.dst,
-            connection.original.ports.map(|(_, dst)| dst),
-        ),
+    let Connection {
+        protocol, original, ..
+    } = *connection;
+    let around = Circumstances {
+        state: State::Established,
+        original: Some((original.dst, original.ports.map(|(_, dst)| dst))),
+        ..Circumstances::new(cookie, "")
     };
     sightings(connection, is_local)
         .into_iter()
@@ -160,8 +103,13 @@ fn cut_at(
                 hook,
                 is_bridge: false,
             };
-            let packet = packet(connection.protocol, &tuple);
-            let decision = classify(tables, place, Some(&packet), &subject, &mut Generous);
+            let seen = Described {
+                packet: Some(packet(protocol, &tuple)),
+                input: device.map(str::to_owned),
+                output: device.map(str::to_owned),
+                has_flags: true,
+            };
+            let decision = decide(tables, place, &seen, &around);
             let rule = match decision.by {
                 By::Rule(number) => Some(number + 1),
                 _ => None,
@@ -182,6 +130,19 @@ pub(crate) struct Cut {
     pub(crate) hook: Hook,
     /// By which rule, from 1; none: by a default.
     pub(crate) rule: Option<u32>,
+}
+
+impl Cut {
+    /// Where it is cut, and by what, where `program` is the policy that would do it.
+    pub(crate) fn told(&self, program: &Program) -> String {
+        let rules = &program.rules;
+        let by = match self.rule.and_then(|rule| rules.get(rule as usize - 1)) {
+            Some(rule) => format!("{}: {}", rule.position, rule.text),
+            None => "the default".to_owned(),
+        };
+        let (namespace, hook) = (&self.namespace, self.hook.name());
+        format!("{} in {namespace}, at {hook} by {by}", self.connection)
+    }
 }
 
 /// What a policy would cut of what lives.
@@ -242,14 +203,6 @@ fn parse_ssh(text: &str) -> Option<Connection> {
     })
 }
 
-fn padded(name: &str) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().take(15).zip(name.bytes()) {
-        *to = from;
-    }
-    bytes
-}
-
 /// Whether the policy would cut the connection over which it is loaded.
 fn own_cut(tables: &Tables<'_>, names: &Names) -> Option<Cut> {
     let (pid, connection) = own_ssh()?;
@@ -263,7 +216,7 @@ fn own_cut(tables: &Tables<'_>, names: &Names) -> Option<Cut> {
         tables,
         &connection,
         namespace.cookie?,
-        padded(&device),
+        Some(&device),
         |address| address == server,
     )?;
     Some(Cut {
@@ -272,6 +225,11 @@ fn own_cut(tables: &Tables<'_>, names: &Names) -> Option<Cut> {
         hook,
         rule,
     })
+}
+
+/// The same, for those whom nobody reaches over SSH: they need no look around.
+pub(crate) fn own_cut_now(tables: &Tables<'_>) -> Option<Cut> {
+    own_ssh().and_then(|_| own_cut(tables, &Names::snapshot()))
 }
 
 fn shown(names: &Names, namespace: &Namespace) -> String {
@@ -301,7 +259,7 @@ pub(crate) fn damage(new: &Tables<'_>, old: Option<&Tables<'_>>, names: &Names) 
         let local: HashSet<IpAddr> = addresses.into_iter().collect();
         let is_local = |address: IpAddr| local.contains(&address) || address.is_loopback();
         for connection in connections {
-            let cut = |tables| cut_at(tables, &connection, cookie, [0; 16], is_local);
+            let cut = |tables| cut_at(tables, &connection, cookie, None, is_local);
             if old.is_some_and(|old| cut(old).is_some()) {
                 continue;
             }

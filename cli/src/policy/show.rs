@@ -11,9 +11,10 @@ use anyhow::Context as _;
 use nftrace_core::policy::control::{Count, Status, PANIC_ACCEPT, PANIC_DROP};
 use nftrace_core::policy::layout::PLACES;
 use nftrace_core::policy::{Place, Tables};
-use nftrace_policy::Blob;
+use nftrace_policy::{rule_text_of, text_of};
 use serde::Serialize;
 
+use super::kept::{kept, tables};
 use super::source::size;
 use crate::names::Names;
 use crate::output;
@@ -98,16 +99,13 @@ struct Shown {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let device = args.device.open()?;
     let status = device.status()?;
-    let Some((generation, bytes)) = device.policy(args.generation)? else {
+    let Some((generation, blob)) = kept(&device, args.generation)? else {
         if let Some(generation) = args.generation {
             anyhow::bail!("generation {generation} is not kept; see 'nftrace history'");
         }
         return nothing(args.json);
     };
-    let blob = Blob::from(bytes.as_slice());
-    let tables = blob
-        .tables()
-        .map_err(|refusal| anyhow::anyhow!("the module's policy cannot be read: {refusal}"))?;
+    let tables = tables(&blob)?;
     let counted = match args.counters {
         true => Some(Counters::of(&device.counts()?, args.namespaces)?),
         false => None,
@@ -191,7 +189,7 @@ fn shown(
     let is_current = generation == status.generation;
     let rules = (0..).zip(tables.rules).map(|(slot, rule)| Rule {
         number: slot + 1,
-        text: String::from_utf8_lossy(tables.rule_text(rule)).into_owned(),
+        text: rule_text_of(tables, rule),
         counted: counters.map(|counters| counters.slot(slot)),
     });
     let seconds = |milliseconds: u64| Duration::from_millis(milliseconds).as_secs_f64();
@@ -200,7 +198,7 @@ fn shown(
         loaded: is_current.then(|| Duration::from_nanos(status.time).as_secs_f64()),
         trial: (is_current && status.trial != 0).then(|| seconds(status.trial)),
         panic: panic_of(status),
-        text: String::from_utf8_lossy(tables.text).into_owned(),
+        text: text_of(tables),
         rules: rules.collect(),
         defaults: counters
             .map(|counters| defaults(tables, counters))

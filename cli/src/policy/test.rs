@@ -13,7 +13,8 @@ use nftrace_policy::Program;
 
 use super::explain::around::Here;
 use super::explain::print::Shown;
-use super::explain::{tables, way};
+use super::explain::way;
+use super::kept::tables;
 use super::source::{build, read, Unknown};
 use crate::output;
 use crate::render::{Role, Style};

@@ -7,6 +7,7 @@ use super::facts::{condition, fact, is_never, Written};
 use super::subject::{Asked, Circumstances};
 use super::{action_text, place_name};
 use crate::ast::Place;
+use crate::blob::rule_text_of;
 use nftrace_core::policy::layout::{self, New, IPV4};
 use nftrace_core::policy::{classify, By, Decision, Kind, Observer, Outcome, Tables};
 
@@ -102,7 +103,7 @@ impl Observer for Noting<'_> {
             is_shadow: rule.flags & layout::SHADOW != 0,
             is_limited: rule.limit.events != 0,
             why: self.why(rule, outcome, &written),
-            text: String::from_utf8_lossy(self.tables.rule_text(rule)).into_owned(),
+            text: rule_text_of(self.tables, rule),
         });
     }
 
@@ -178,6 +179,29 @@ pub fn explain(
         tried: noting.tried,
         decision,
     }
+}
+
+struct Silent<'a>(&'a Circumstances);
+
+impl Observer for Silent<'_> {
+    fn is_within_limit(&mut self, _: u32, _: &layout::Rule) -> bool {
+        !self.0.is_over_limit
+    }
+
+    fn shadowed(&mut self, _: u32, _: &layout::Rule) {}
+}
+
+/// The same as [`explain`], without the reasons: for thousands of packets.
+#[must_use]
+pub fn decide(
+    tables: &Tables<'_>,
+    place: Place,
+    packet: &Described,
+    around: &Circumstances,
+) -> Decision {
+    let asked = Asked { packet, around };
+    let mut silent = Silent(around);
+    classify(tables, place, packet.packet.as_ref(), &asked, &mut silent)
 }
 
 /// Whether the policy says something else of namespaces that are made after its load.

@@ -10,7 +10,7 @@ mod packet;
 mod subject;
 
 pub use described::Described;
-pub use engine::{explain, minds_new_namespaces, Explanation, Tried, Why};
+pub use engine::{decide, explain, minds_new_namespaces, Explanation, Tried, Why};
 pub use named::{cgroup_ids, cgroup_paths, Meaning, Named};
 pub use packet::parse_packet;
 pub use subject::Circumstances;
