@@ -87,7 +87,12 @@ start_agent() {
 	socat -u UNIX-RECV:/tmp/notify "CREATE:$OUT/notify.txt" </dev/null >/dev/null 2>&1 &
 	systemd=$!
 	awaits 10 "socat comes up" test -S /tmp/notify
-	NOTIFY_SOCKET=/tmp/notify /tmp/nftrace agent --interval 3600 /tmp/agent.policy </dev/null >>"$AGENT_LOG" 2>&1 &
+	# With what docs/nftrace-agent.service lets it have.
+	may=$(sed -n 's/^CapabilityBoundingSet=//p' /mnt/vmtest/nftrace-agent.service)
+	may=${may//CAP_/+}
+	may=${may// /,}
+	NOTIFY_SOCKET=/tmp/notify setpriv --no-new-privs --bounding-set="-all,${may,,}" \
+		/tmp/nftrace agent --interval 3600 /tmp/agent.policy </dev/null >>"$AGENT_LOG" 2>&1 &
 	agent=$!
 }
 

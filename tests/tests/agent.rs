@@ -12,6 +12,10 @@ use nftrace_tests::vm::{Report, Vm};
 fn rules_about_a_container_hold_wherever_it_comes_back() {
     let report = Vm::new("agent")
         .script("tests/lab/agent.sh", &[])
+        .file(
+            "nftrace-agent.service",
+            include_bytes!("../../docs/nftrace-agent.service").to_vec(),
+        )
         .with_command()
         .size(2, "2G")
         .timeout(Duration::from_secs(900))

@@ -14,7 +14,9 @@ use nftrace_core::policy::control::FLUSH;
 use nftrace_policy::ast::NamespaceSpec;
 use nftrace_policy::{Document, Resolver};
 
+use super::kept::tables;
 use super::resolver::{Live, Unresolved, NOBODY};
+use super::safety::own_cut_now;
 use super::source::{build, read, Unknown};
 use crate::source::DeviceArgs;
 use follower::{Follower, Kernel, Meant, World};
@@ -34,6 +36,9 @@ mod tests;
 /// what its names mean then. A name that means nothing now is no error: what rules have of
 /// it matches no packet, and a warning says so.
 ///
+/// What would cut the SSH connection over which the agent was started is not loaded, and
+/// what is in force stays, unless --force is said.
+///
 /// SIGHUP has the file read again; where it is wrong, the policy in force stays. SIGTERM
 /// ends the agent and leaves the policy in force. When somebody else changes the policy,
 /// the agent says so and leaves it alone.
@@ -45,6 +50,9 @@ pub(crate) struct Args {
     /// Looks at everything so often, whether somebody tells of a change or not
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     interval: u64,
+    /// Even if it cuts the SSH connection over which this was started
+    #[arg(long)]
+    force: bool,
     /// Takes the policy out of force at the end
     #[arg(long)]
     flush_on_exit: bool,
@@ -72,7 +80,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let world = Machine {
         file: args.file.clone(),
     };
-    let mut follower = Follower::start(device, world).map_err(anyhow::Error::msg)?;
+    let mut follower = Follower::start(device, world, args.force).map_err(anyhow::Error::msg)?;
     let notify = Notify::new();
     follower.said().iter().for_each(|text| say(text));
     notify.ready(&follower.status());
@@ -166,7 +174,10 @@ impl World for Machine {
         let compiled =
             build(document, &now, Unknown::Refused).map_err(|wrong| wrong.to_string())?;
         let minds_new = compiled.program.new.is_some();
+        let tables = tables(&compiled.blob).map_err(|error| error.to_string())?;
+        let cut = own_cut_now(&tables).map(|cut| cut.told(&compiled.program));
         Ok(Meant {
+            cut,
             blob: compiled.blob,
             namespaces: minds_new.then(|| live.cookies()),
             names: now.names.into_inner(),

@@ -46,6 +46,8 @@ pub(super) struct Meant {
     pub(super) absent: BTreeMap<String, String>,
     /// All namespaces, where the policy says something else of new ones.
     pub(super) namespaces: Option<BTreeSet<u64>>,
+    /// The SSH connection over which we were started, if it cuts that, and how.
+    pub(super) cut: Option<String>,
 }
 
 /// What names mean.
@@ -61,12 +63,16 @@ struct Loaded {
     generation: u32,
     blob: Blob,
     namespaces: Option<BTreeSet<u64>>,
+    /// It cuts our own connection, which lives all the same.
+    cuts: bool,
 }
 
 /// Keeps one policy in force.
 pub(super) struct Follower<K, W> {
     kernel: K,
     world: W,
+    /// Whatever it cuts.
+    is_forced: bool,
     document: Document,
     loaded: Option<Loaded>,
     /// The generation that somebody else has put in the place of ours.
@@ -85,11 +91,12 @@ impl<K: Kernel, W: World> Follower<K, W> {
     /// # Errors
     ///
     /// It cannot be.
-    pub(super) fn start(kernel: K, world: W) -> Result<Self, String> {
+    pub(super) fn start(kernel: K, world: W, is_forced: bool) -> Result<Self, String> {
         let document = world.read()?;
         let mut follower = Self {
             kernel,
             world,
+            is_forced,
             document,
             loaded: None,
             overruled: None,
@@ -164,9 +171,11 @@ impl<K: Kernel, W: World> Follower<K, W> {
                 generation,
                 blob: meant.blob,
                 namespaces: None,
+                cuts: meant.cut.is_some(),
             });
             return Ok(());
         }
+        self.permit(&meant)?;
         self.load(&status, status.generation, meant)
             .map_err(|error| error.to_string())
     }
@@ -183,8 +192,22 @@ impl<K: Kernel, W: World> Follower<K, W> {
             generation,
             blob: meant.blob,
             namespaces: meant.namespaces,
+            cuts: meant.cut.is_some(),
         });
         Ok(())
+    }
+
+    /// Refuses what cuts the connection over which we were started, if nothing that is
+    /// in force because of us does so already.
+    fn permit(&self, meant: &Meant) -> Result<(), String> {
+        let was_cut = self.loaded.as_ref().is_some_and(|loaded| loaded.cuts);
+        match &meant.cut {
+            Some(cut) if !self.is_forced && !was_cut => Err(format!(
+                "not loaded: this would cut the SSH connection over which the agent was started:\n  \
+                 {cut}\nLet that pass, or start the agent with --force"
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Loads the policy anew where its names mean something else than when it was loaded.
@@ -227,6 +250,7 @@ impl<K: Kernel, W: World> Follower<K, W> {
             self.trouble = None;
             return Ok(());
         }
+        self.permit(&meant)?;
         let expected = loaded.generation;
         match self.load(&status, expected, meant) {
             Err(Error::PolicyStale) => {

@@ -73,6 +73,8 @@ struct Machine {
     containers: BTreeMap<String, Meaning>,
     cookies: BTreeSet<u64>,
     is_unclear: bool,
+    /// To where the SSH connection goes over which the agent was started.
+    ssh: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -107,7 +109,10 @@ impl World for Around {
             let address = web.addresses[0].to_string();
             ("container:web".to_owned(), address)
         });
+        // All that is dropped is what goes to the container.
+        let is_cut = |ssh: &&String| names.as_ref().is_some_and(|(_, now)| now == *ssh);
         Ok(Meant {
+            cut: machine.ssh.as_ref().filter(is_cut).cloned(),
             blob: compile(&program)?,
             names: names.into_iter().collect(),
             absent,
@@ -144,7 +149,7 @@ const POLICY: &str = "drop to container:web\ndrop in container:web\n";
 
 fn started(around: &Around) -> (Fake, Follower<Fake, Around>) {
     let kernel = Fake::default();
-    let mut follower = Follower::start(kernel.clone(), around.clone()).unwrap();
+    let mut follower = Follower::start(kernel.clone(), around.clone(), false).unwrap();
     follower.said();
     (kernel, follower)
 }
@@ -172,7 +177,7 @@ fn a_container_that_gets_another_address_has_the_policy_loaded_anew() {
 fn a_container_that_is_not_there_is_warned_of_once_and_held_when_it_comes() {
     let around = Around::with(POLICY);
     let kernel = Fake::default();
-    let mut follower = Follower::start(kernel.clone(), around.clone()).unwrap();
+    let mut follower = Follower::start(kernel.clone(), around.clone(), false).unwrap();
     let said = follower.said().join("\n");
     assert!(
         said.contains("warning: container:web means nothing now: unknown"),
@@ -304,7 +309,7 @@ fn what_is_in_force_already_is_not_loaded_again() {
     around.web_is(Some("172.17.0.2"));
     let (kernel, follower) = started(&around);
     drop(follower);
-    let mut again = Follower::start(kernel.clone(), around.clone()).unwrap();
+    let mut again = Follower::start(kernel.clone(), around.clone(), false).unwrap();
     assert_eq!(kernel.loads(), 1);
     around.web_is(Some("172.17.0.3"));
     again.refresh();
@@ -314,7 +319,46 @@ fn what_is_in_force_already_is_not_loaded_again() {
 #[test]
 fn a_wrong_file_at_the_start_loads_nothing() {
     let kernel = Fake::default();
-    let wrong = Follower::start(kernel.clone(), Around::with("dorp\n"));
+    let wrong = Follower::start(kernel.clone(), Around::with("dorp\n"), false);
     assert!(wrong.err().is_some_and(|error| error.contains("dorp")));
     assert_eq!(kernel.loads(), 0);
+}
+
+#[test]
+fn what_would_cut_the_connection_of_its_own_admin_is_not_loaded_unless_forced() {
+    let around = Around::with(POLICY);
+    around.web_is(Some("192.0.2.1"));
+    around.0.borrow_mut().ssh = Some("192.0.2.1".to_owned());
+    let kernel = Fake::default();
+    let refused = Follower::start(kernel.clone(), around.clone(), false);
+    let error = refused.err().expect("not loaded");
+    assert!(
+        error.contains("would cut the SSH connection") && error.contains("--force"),
+        "{error}"
+    );
+    assert_eq!(kernel.loads(), 0);
+    Follower::start(kernel.clone(), around, true).unwrap();
+    assert_eq!(kernel.loads(), 1);
+}
+
+#[test]
+fn a_name_that_comes_to_mean_the_admins_own_connection_leaves_the_policy_as_it_was() {
+    let around = Around::with(POLICY);
+    around.web_is(Some("172.17.0.2"));
+    around.0.borrow_mut().ssh = Some("192.0.2.1".to_owned());
+    let (kernel, mut follower) = started(&around);
+    around.web_is(Some("192.0.2.1"));
+    for times in [2, 0] {
+        follower.refresh();
+        assert_eq!(
+            follower.said().len(),
+            times,
+            "it is said once, and what holds"
+        );
+    }
+    follower.reread();
+    assert_eq!(kernel.loads(), 1);
+    around.web_is(Some("172.17.0.3"));
+    follower.refresh();
+    assert_eq!(kernel.loads(), 2);
 }
