@@ -38,12 +38,14 @@ struct Nftrace {
     /// First nobody reads or changes anything any more;
     _device: chardev::Registration,
     _users: Attachment,
+    /// then the policy goes, since it asks namespaces for what they have of ours only
+    /// while the hooks are there;
+    _policy: Ending,
     /// then no packet comes any more, on any CPU;
     _hooks: netfilter::Registration,
     _timer: wakeup::Timer,
-    /// then the policy goes, and what it had of others;
+    /// then what looked after the policy, and what it had of others;
     _keeper: Arc<work::Worker<Keeper>>,
-    _policy: Ending,
     _helpers: policy::Helpers,
     /// then what is in the rings is printed;
     _printer: Arc<work::Worker<Printer>>,
@@ -122,10 +124,10 @@ impl Nftrace {
         Ok(Self {
             _device: device,
             _users: users,
+            _policy: Ending::new(control),
             _hooks: hooks,
             _timer: timer,
             _keeper: keeper,
-            _policy: Ending::new(control),
             _helpers: helpers,
             _printer: printer,
             _farewell: Farewell,

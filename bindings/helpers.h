@@ -143,6 +143,7 @@ extern unsigned int nftrace_net_id;
 void nftrace_net_born(struct net *net);
 void nftrace_net_leave(struct net *net);
 u64 nftrace_net_birth(const struct net *net);
+u64 nftrace_epoch(void);
 u64 nftrace_next_epoch(void);
 int nftrace_track_all(bool wanted);
 

@@ -72,8 +72,8 @@ impl Drop for PreemptionDisabled {
 /// Waits for one RCU grace period: until no hook runs that ran when this was called.
 /// Not to be called inside an RCU read-side critical section, which it would wait for.
 pub(crate) fn synchronize_rcu() {
-    // SAFETY: Its callers are in process context: the parameters' setters, and the
-    // module's init and exit. (The kernel crate has a wrapper from 7.3 on.)
+    // SAFETY: Its callers are in process context: the parameters' setters, file
+    // operations, workers, and the module's init and exit. (The kernel crate has a wrapper from 7.3 on.)
     unsafe { kernel::bindings::synchronize_rcu() };
 }
 

@@ -100,7 +100,7 @@ void nftrace_needs_put(void)
 }
 
 unsigned int nftrace_net_id;
-static atomic64_t nftrace_epoch = ATOMIC64_INIT(0);
+static atomic64_t nftrace_last_epoch = ATOMIC64_INIT(0);
 static DEFINE_MUTEX(nftrace_tracking);
 
 static struct nftrace_net *nftrace_net(const struct net *net)
@@ -108,9 +108,14 @@ static struct nftrace_net *nftrace_net(const struct net *net)
 	return net_generic(net, nftrace_net_id);
 }
 
+u64 nftrace_epoch(void)
+{
+	return atomic64_read(&nftrace_last_epoch);
+}
+
 void nftrace_net_born(struct net *net)
 {
-	nftrace_net(net)->birth = atomic64_read(&nftrace_epoch);
+	nftrace_net(net)->birth = nftrace_epoch();
 }
 
 u64 nftrace_net_birth(const struct net *net)
@@ -120,7 +125,7 @@ u64 nftrace_net_birth(const struct net *net)
 
 u64 nftrace_next_epoch(void)
 {
-	return atomic64_inc_return(&nftrace_epoch);
+	return atomic64_inc_return(&nftrace_last_epoch);
 }
 
 static void nftrace_untrack_one(struct net *net)

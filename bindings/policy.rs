@@ -16,6 +16,12 @@ pub(crate) fn next_epoch() -> u64 {
     unsafe { generated::nftrace_next_epoch() }
 }
 
+/// The epoch that has begun last; 0 for none.
+pub(crate) fn epoch() -> u64 {
+    // SAFETY: The function has no preconditions.
+    unsafe { generated::nftrace_epoch() }
+}
+
 /// The right to what other modules offer. While hooks run that use it, it must live.
 ///
 /// # Invariants
@@ -59,8 +65,9 @@ impl Helpers {
     /// What conntrack says where it cannot. To be called with `wanted` only after
     /// [`Self::need`] has found it.
     pub(crate) fn track(wanted: bool) -> Result {
-        // SAFETY: We are in process context. `need` has found conntrack, or nothing
-        // is tracked by us, so that there is nothing to undo.
+        // SAFETY: We are in process context, and our memory is in every namespace:
+        // it goes only after `Ending` has come, behind which nobody calls this. `need`
+        // has found conntrack, or nothing is tracked by us, so that there is nothing to undo.
         to_result(unsafe { generated::nftrace_track_all(wanted) })
     }
 }
@@ -86,7 +93,8 @@ impl ModuleHold {
 
 impl Drop for ModuleHold {
     fn drop(&mut self) {
-        // SAFETY: `new` has taken it; who runs this holds the module otherwise.
+        // SAFETY: `new` has taken it. Its code stays until this returns: who runs this
+        // has a file of the device open, or is the worker, for which the module's exit waits.
         unsafe { generated::nftrace_module_put() };
     }
 }

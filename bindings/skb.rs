@@ -248,8 +248,9 @@ impl HookedPacket<'_> {
     /// In which epoch the namespace was made: see [`super::policy`].
     #[inline]
     pub(crate) fn namespace_birth(&self) -> u64 {
-        // SAFETY: By the type invariants, `state->net` is valid; it has our memory
-        // for as long as our hooks are in it.
+        // SAFETY: By the type invariants, `state->net` is valid. It has our memory:
+        // only a policy asks for this, and before we go from a namespace that lives,
+        // the policy goes and a grace period passes; in one that dies no packet is left.
         unsafe { generated::nftrace_net_birth(self.state.net) }
     }
 

@@ -14,7 +14,8 @@ use crate::abi::{ioc, Buffer, READ, WRITE};
 /// How many policies the module keeps, the one in force included.
 pub const KEPT: usize = 8;
 
-/// Bytes of all policies that are kept besides the one in force and its predecessor.
+/// Bytes of all policies that are kept. The one in force, the one before and those that
+/// the end of a trial restores are kept however large they are.
 pub const KEPT_BYTES: usize = super::layout::MAX_BLOB;
 
 /// How many changes the module remembers.

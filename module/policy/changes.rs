@@ -6,30 +6,25 @@ use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
 use nftrace_core::policy::control::{
-    Entry, Event, Status, ANY, HISTORY, KEPT, KEPT_BYTES, PANIC_ACCEPT, PANIC_DROP, PANIC_OFF,
-    STATUS_BRIDGE, STATUS_CLOSED,
+    Count, Entry, Event, Status, ANY, PANIC_ACCEPT, PANIC_DROP, PANIC_OFF, STATUS_BRIDGE,
+    STATUS_CLOSED,
 };
-use nftrace_core::policy::Needs;
 
 use super::loaded::{Loaded, Refused};
+use super::past::{generation, Past, Policy};
 use super::{Enforced, ENFORCED};
-use crate::bindings::policy::{next_epoch, realtime, Helpers, ModuleHold, Task};
+use crate::bindings::policy::{epoch, next_epoch, realtime, Helpers, ModuleHold, Task};
 use crate::bindings::work::Worker;
 use crate::module::datapath::now;
 use crate::module::dmesg::Printer;
-
-/// A policy, or that there is none.
-type Policy = Option<Arc<Loaded>>;
-
-fn generation(policy: &Policy) -> u32 {
-    policy.as_ref().map_or(0, |loaded| loaded.generation)
-}
 
 /// What is restored unless somebody confirms in time.
 struct Trial {
     /// When, by the monotonic clock.
     deadline: u64,
     restore: Policy,
+    /// What a rollback restored before, and does again if nothing comes of the trial.
+    previous: Option<Policy>,
 }
 
 struct State {
@@ -40,15 +35,12 @@ struct State {
     previous: Option<Policy>,
     trial: Option<Trial>,
     panic: u32,
-    /// The newest last.
-    kept: KVec<Arc<Loaded>>,
-    /// A ring once it is full.
-    history: KVec<Entry>,
-    /// The oldest entry of a full ring.
-    oldest: usize,
+    past: Past,
     is_tracked: bool,
     is_logged: bool,
     hold: Option<ModuleHold>,
+    /// The module goes: nothing is asked of namespaces any more, nor of others.
+    is_over: bool,
 }
 
 /// All that changes policies goes through this.
@@ -86,6 +78,15 @@ pub(super) enum Failure {
     NotKept,
 }
 
+/// What it is where conntrack cannot look at some namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Untracked {
+    /// A reason not to load.
+    Refused,
+    /// Told, and no more: what held before has to hold again, whatever is wrong.
+    Told,
+}
+
 impl<T: Into<Refused>> From<T> for Failure {
     fn from(refused: T) -> Self {
         Self::Refused(refused.into())
@@ -93,68 +94,47 @@ impl<T: Into<Refused>> From<T> for Failure {
 }
 
 impl State {
-    /// Makes room for one more, and forgets those that are too many.
-    fn keep(&mut self, loaded: &Arc<Loaded>) -> Result {
-        let is_needed = |state: &Self, one: &Arc<Loaded>| {
-            let is = |policy: &Policy| generation(policy) == one.generation;
-            is(&state.current)
-                || state.previous.as_ref().is_some_and(is)
-                || state.trial.as_ref().is_some_and(|trial| is(&trial.restore))
-        };
-        let mut kept = KVec::with_capacity(KEPT.saturating_add(1), GFP_KERNEL)?;
-        let (mut count, mut bytes) = (1_usize, 0_usize);
-        for one in self.kept.iter().rev() {
-            let needed = is_needed(self, one);
-            let size = bytes.saturating_add(one.size);
-            if needed || (count < KEPT && size <= KEPT_BYTES) {
-                kept.push(one.clone(), GFP_KERNEL)?;
-                count = count.saturating_add(1);
-                bytes = size;
+    /// Whether a rollback, or the end of a trial, may want a generation.
+    fn is_needed(&self, wanted: u32) -> bool {
+        let is = |policy: &Policy| generation(policy) == wanted;
+        let of_trial = |trial: &Trial| is(&trial.restore) || trial.previous.as_ref().is_some_and(is);
+        is(&self.current)
+            || self.previous.as_ref().is_some_and(is)
+            || self.trial.as_ref().is_some_and(of_trial)
+    }
+
+    /// Notes what was changed just now.
+    fn note(&mut self, event: Event, before: u32, by: &Task) {
+        let after = generation(&self.current);
+        self.past.write(event, before, after, by);
+    }
+
+    /// Has conntrack look at every namespace.
+    fn track(&mut self, untracked: Untracked) -> Result {
+        if let Err(error) = Helpers::track(true) {
+            if untracked == Untracked::Refused {
+                if !self.is_tracked {
+                    // Those at which it looks already. It has no way to fail.
+                    let _ = Helpers::track(false);
+                }
+                return Err(error);
             }
+            pr_warn!("policy: conntrack does not look at every namespace\n");
         }
-        kept.reverse();
-        kept.push(loaded.clone(), GFP_KERNEL)?;
-        self.kept = kept;
+        self.is_tracked = true;
         Ok(())
     }
+}
 
-    fn write_history(&mut self, event: Event, before: u32, by: &Task) {
-        let entry = Entry {
-            time: realtime(),
-            event: event as u32,
-            before,
-            after: generation(&self.current),
-            is_kept: 0,
-            uid: by.uid,
-            pid: by.pid,
-            comm: by.comm,
+impl Enforced {
+    /// What decides; none where everything passes.
+    fn of(panic: u32, policy: &Policy) -> Result<Option<KBox<Self>>> {
+        let enforced = match (panic, policy) {
+            (PANIC_DROP, _) => Self::DropAll,
+            (PANIC_OFF, Some(loaded)) => Self::Policy(loaded.clone()),
+            _ => return Ok(None),
         };
-        if self.history.len() < HISTORY {
-            // There is room: `Control::new` made it.
-            let _ = self.history.push(entry, GFP_KERNEL);
-        } else if let Some(slot) = self.history.get_mut(self.oldest) {
-            *slot = entry;
-            self.oldest = self.oldest.wrapping_add(1);
-            if self.oldest >= HISTORY {
-                self.oldest = 0;
-            }
-        }
-        let (after, name) = (entry.after, event.name());
-        let (uid, pid) = (by.uid, by.pid);
-        pr_info!("policy: {name}: generation {before} -> {after}, by uid {uid}, process {pid}\n");
-    }
-
-    fn is_kept(&self, wanted: u32) -> bool {
-        wanted == 0 || self.kept.iter().any(|one| one.generation == wanted)
-    }
-
-    fn find(&self, wanted: u32) -> Result<Policy, Failure> {
-        if wanted == 0 {
-            return Ok(None);
-        }
-        let mut kept = self.kept.iter();
-        let found = kept.find(|one| one.generation == wanted);
-        found.cloned().map(Some).ok_or(Failure::NotKept)
+        Ok(Some(KBox::new(enforced, GFP_KERNEL)?))
     }
 }
 
@@ -171,12 +151,11 @@ impl Control {
             previous: None,
             trial: None,
             panic: PANIC_OFF,
-            kept: KVec::new(),
-            history: KVec::with_capacity(HISTORY, GFP_KERNEL)?,
-            oldest: 0,
+            past: Past::new()?,
             is_tracked: false,
             is_logged: false,
             hold: None,
+            is_over: false,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -189,31 +168,17 @@ impl Control {
         )
     }
 
-    /// Makes `next` what decides, in every namespace at once. Everything that can
-    /// fail comes first.
-    fn enforce(&self, state: &mut State, next: Policy, panic: u32) -> Result<(), Failure> {
-        let needs = match &next {
-            Some(loaded) => loaded.needs,
-            None => Needs::default(),
-        };
-        if needs.bridge && !self.has_bridge {
-            return Err(Failure::NoBridge);
-        }
-        let enforced = match (panic, &next) {
-            (PANIC_DROP, _) => Some(KBox::new(Enforced::DropAll, GFP_KERNEL)?),
-            (PANIC_OFF, Some(loaded)) => {
-                Some(KBox::new(Enforced::Policy(loaded.clone()), GFP_KERNEL)?)
-            }
-            _ => None,
-        };
+    /// Makes `next`, whose needs are met, what decides, in every namespace at once.
+    /// Everything that can fail comes first.
+    fn enforce(&self, state: &mut State, next: Policy, untracked: Untracked) -> Result {
+        let needs = next.as_ref().map(|loaded| loaded.needs).unwrap_or_default();
+        let enforced = Enforced::of(state.panic, &next)?;
         let hold = match (&next, self.is_closed) {
             (Some(_), true) => Some(ModuleHold::new().ok_or(ENODEV)?),
             _ => None,
         };
-        Helpers::need(&needs).map_err(Failure::Missing)?;
         if needs.conntrack {
-            Helpers::track(true)?;
-            state.is_tracked = true;
+            state.track(untracked)?;
         }
         if needs.log && !state.is_logged {
             self.printer.task().follow();
@@ -234,7 +199,6 @@ impl Control {
             let _ = Helpers::track(false);
         }
         state.is_logged = needs.log;
-        state.panic = panic;
         state.hold = hold;
         state.current = next;
         Ok(())
@@ -250,29 +214,35 @@ impl Control {
         if wanted.expected != ANY && wanted.expected != before {
             return Err(Failure::Stale);
         }
+        if !(1..=epoch()).contains(&wanted.epoch) {
+            // In one that never began, every later namespace would be an old one.
+            return Err(EINVAL.into());
+        }
         let next = state.last.wrapping_add(1);
         let loaded = Loaded::new(wanted.blob, next, wanted.epoch, realtime())?;
         let loaded = Arc::new(loaded, GFP_KERNEL)?;
-        let mut event = Event::Load;
-        let old = state.current.clone();
-        // What is kept already stays kept, whatever happens below.
-        state.keep(&loaded)?;
-        let panic = state.panic;
-        if let Err(failure) = self.enforce(&mut state, Some(loaded), panic) {
-            state.kept.pop();
-            return Err(failure);
+        if loaded.needs.bridge && !self.has_bridge {
+            return Err(Failure::NoBridge);
         }
-        if wanted.trial != 0 {
-            event = Event::Try;
+        Helpers::need(&loaded.needs).map_err(Failure::Missing)?;
+        let kept = state.past.kept.with(&loaded, |one| state.is_needed(one))?;
+        let old = state.current.clone();
+        self.enforce(&mut state, Some(loaded), Untracked::Refused)?;
+        state.past.kept = kept;
+        let previous = state.previous.replace(old.clone());
+        let event = if wanted.trial == 0 {
+            Event::Load
+        } else {
             let period = u64::from(wanted.trial).saturating_mul(1_000_000_000);
             state.trial = Some(Trial {
                 deadline: now().saturating_add(period),
-                restore: old.clone(),
+                restore: old,
+                previous,
             });
-        }
-        state.previous = Some(old);
+            Event::Try
+        };
         state.last = next;
-        state.write_history(event, before, &Task::current());
+        state.note(event, before, &Task::current());
         Ok(next)
     }
 
@@ -284,7 +254,7 @@ impl Control {
             return Err(Failure::NotKept);
         }
         state.trial = None;
-        state.write_history(Event::Confirm, current, &Task::current());
+        state.note(Event::Confirm, current, &Task::current());
         Ok(current)
     }
 
@@ -293,7 +263,7 @@ impl Control {
         let mut state = self.state.lock();
         let policy = match wanted {
             ANY => state.previous.clone().ok_or(Failure::NotKept)?,
-            wanted => state.find(wanted)?,
+            wanted => state.past.kept.find(wanted).ok_or(Failure::NotKept)?,
         };
         self.restore(&mut state, policy, Event::Rollback, &Task::current())
     }
@@ -312,13 +282,19 @@ impl Control {
         by: &Task,
     ) -> Result<u32, Failure> {
         let old = state.current.clone();
-        let panic = state.panic;
-        self.enforce(state, policy, panic)?;
-        let before = generation(&old);
-        state.trial = None;
-        state.previous = Some(old);
-        state.write_history(event, before, by);
-        Ok(generation(&state.current))
+        // What it needs of others was there when it was loaded, and stays.
+        self.enforce(state, policy, Untracked::Told)?;
+        let (before, after) = (generation(&old), generation(&state.current));
+        match state.trial.take() {
+            // As if nobody had tried anything: else a rollback would restore it.
+            Some(trial) if event != Event::Flush && generation(&trial.restore) == after => {
+                state.previous = trial.previous;
+            }
+            _ if before != after => state.previous = Some(old),
+            _ => {}
+        }
+        state.note(event, before, by);
+        Ok(after)
     }
 
     /// Has everything pass, or nothing, or the policy decide again.
@@ -329,11 +305,12 @@ impl Control {
             _ => Event::EndPanic,
         };
         let mut state = self.state.lock();
-        let current = state.current.clone();
-        self.enforce(&mut state, current, panic)?;
-        let before = generation(&state.current);
-        state.write_history(event, before, &Task::current());
-        Ok(before)
+        // It asks nothing of anybody, so that nobody can keep it from happening.
+        ENFORCED.replace(Enforced::of(panic, &state.current)?);
+        state.panic = panic;
+        let current = generation(&state.current);
+        state.note(event, current, &Task::current());
+        Ok(current)
     }
 
     /// What is in force. Begins a new epoch.
@@ -370,31 +347,32 @@ impl Control {
         let state = self.state.lock();
         let policy = match wanted {
             0 => state.current.clone(),
-            wanted => state.find(wanted)?,
+            wanted => state.past.kept.find(wanted).ok_or(Failure::NotKept)?,
         };
         policy.ok_or(Failure::NotKept)
     }
 
+    /// What the policy in force counted. A load, which moves counters, waits meanwhile.
+    pub(super) fn counts(&self) -> Result<KVVec<Count>> {
+        let state = self.state.lock();
+        match &state.current {
+            Some(loaded) => loaded.counters.list(),
+            None => Ok(KVVec::new()),
+        }
+    }
+
     /// The last changes, the oldest first.
     pub(super) fn history(&self) -> Result<KVVec<Entry>> {
-        let state = self.state.lock();
-        let mut list = KVVec::with_capacity(state.history.len(), GFP_KERNEL)?;
-        let (newer, older) = (
-            state.history.get(..state.oldest).unwrap_or_default(),
-            state.history.get(state.oldest..).unwrap_or_default(),
-        );
-        for entry in Iterator::chain(older.iter(), newer) {
-            let mut entry = *entry;
-            entry.is_kept = state.is_kept(entry.after).into();
-            list.push(entry, GFP_KERNEL)?;
-        }
-        Ok(list)
+        self.state.lock().past.list()
     }
 
     /// Restores what was before a trial that nobody confirmed; in how many
     /// milliseconds to look again.
     pub(super) fn expire(&self) -> Option<i64> {
         let mut state = self.state.lock();
+        if state.is_over {
+            return None;
+        }
         let trial = state.trial.as_ref()?;
         let left = trial.deadline.saturating_sub(now());
         if left > 0 {
@@ -413,23 +391,29 @@ impl Control {
 
     /// Has conntrack look at namespaces that have come, where the policy needs it.
     pub(super) fn track(&self) {
-        let state = self.state.lock();
-        if state.is_tracked && Helpers::track(true).is_err() {
-            pr_warn!("policy: conntrack does not look at every namespace\n");
+        let mut state = self.state.lock();
+        if state.is_tracked && !state.is_over {
+            // It tells, and no more.
+            let _ = state.track(Untracked::Told);
         }
     }
 
-    /// Nothing decides any more, for good.
+    /// Nothing decides any more, for good, and nothing is asked of namespaces: soon
+    /// they have nothing of ours.
     fn end(&self) {
-        let current = generation(&self.state.lock().current);
+        let mut state = self.state.lock();
+        state.is_over = true;
         ENFORCED.replace(None);
+        let current = generation(&state.current);
         if current != 0 {
             pr_warn!("policy: generation {current} goes with the module: nothing is protected\n");
         }
     }
 }
 
-/// Ends the policy when it is dropped; no hook may run any more then.
+/// Ends the policy when it is dropped. Nobody may change policies any more then; the
+/// hooks are still there, and go only afterwards: what they find out for a policy they
+/// may not ask a namespace from which we go.
 pub(crate) struct Ending(Arc<Control>);
 
 impl Ending {

@@ -70,6 +70,8 @@ fn load(control: &Control, argument: usize) -> Result {
     }
     let len = request.len as usize;
     let words = read_bytes(request.address, len)?;
+    // Who cannot be told what came of it gets nothing done.
+    write_value(argument, &request)?;
     let result = control.load(&Wanted {
         blob: words.as_slice().as_bytes().get(..len).ok_or(EINVAL)?,
         epoch: request.epoch,
@@ -139,6 +141,9 @@ fn give(
 fn blob(control: &Control, argument: usize) -> Result {
     let mut request: Blob = read_value(argument)?;
     check(request.buffer.abi)?;
+    if request.reserved != 0 {
+        return Err(EINVAL);
+    }
     let policy = control
         .policy(request.generation)
         .map_err(|failure| failure.error())?;
@@ -179,14 +184,16 @@ pub(crate) fn ioctl(
     argument: usize,
 ) -> Option<Result> {
     Some(match command {
-        IOC_LOAD => load(control, argument).inspect(|()| keeper.kick()),
+        IOC_LOAD => {
+            let result = load(control, argument);
+            // Whatever came of it: a trial may have begun.
+            keeper.kick();
+            result
+        }
         IOC_STATUS => write_value(argument, &control.status(ABI)),
         IOC_CHANGE => change(control, argument),
         IOC_BLOB => blob(control, argument),
-        IOC_COUNTS => list(argument, || match control.policy(0) {
-            Ok(policy) => policy.counters.list(),
-            Err(_) => Ok(KVVec::new()),
-        }),
+        IOC_COUNTS => list(argument, || control.counts()),
         IOC_HISTORY => list(argument, || control.history()),
         _ => return None,
     })

@@ -8,6 +8,7 @@ pub(crate) mod device;
 mod judge;
 mod keeper;
 mod loaded;
+mod past;
 
 use kernel::sync::Arc;
 

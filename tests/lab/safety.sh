@@ -23,7 +23,10 @@ asked() { tcp "$1" outside 10.10.10.2 8080; }
 echo 'drop tcp to any port 8080 at local_in in host' >/tmp/stop; chmod a+r /tmp/stop
 echo 'accept tcp to any port 8080 at local_in in host' >/tmp/pass
 
-# await_flush GENERATION   the timer restores it within ten seconds
+# The number of what is in force.
+generation() { nftrace show --json | sed 's/^{"generation":\([0-9]*\),.*/\1/'; }
+
+# await_generation GENERATION   the timer restores it within ten seconds
 await_generation() {
 	local i
 	for ((i = 0; i < 100; i++)); do
@@ -64,6 +67,27 @@ of rollback_to_4 nftrace rollback 4
 asked rolled_back_to_4
 keep rollback_to_unknown nftrace rollback 77
 keep history nftrace history --diff
+
+# A trial that came to nothing, however it ended, is not what a rollback restores; nor
+# does a flush of nothing take away what there is to restore.
+nftrace load /tmp/pass
+nftrace load <(echo 'accept icmp at local_in')
+before=$(generation)
+nftrace try --for 1s /tmp/stop
+await_generation "$before"
+nftrace try --for 60s /tmp/stop
+nftrace rollback
+keep behind_trials nftrace rollback
+keep in_front_of_trials echo "generation $((before - 1)) is in force again"
+nftrace flush
+nftrace flush
+keep behind_flushes nftrace rollback
+# What is refused takes nothing away that is kept.
+for i in {1..8}; do nftrace load /tmp/pass; done
+oldest=$(($(generation) - 7))
+keep refused_meanwhile nftrace load <(echo 'drop tcp to any port 22 at bridge forward')
+of rollback_behind_refusal nftrace rollback "$oldest"
+nftrace load /tmp/stop
 
 # Panic.
 of panic_accept nftrace panic accept
@@ -167,8 +191,25 @@ of conntrack_in_a_new_namespace ip netns exec tracked ping -c 1 -W 1 127.0.0.1
 
 # The module.
 unload_module
-asked unloaded
 dmesg | grep nftrace: | tail -n 5 >"$OUT/farewell.txt"
+asked unloaded
+# A namespace comes while it goes: conntrack is not asked to look there any more, and
+# what it was asked is taken back.
+for i in {1..10}; do
+	load_module
+	policy 'accept established at local_in' 'drop tcp to any port 8080 at local_in in host' 'default drop in new'
+	ip netns add "brief$i"
+	unload_module
+	ip -netns "brief$i" link set lo up
+	ip netns exec "brief$i" ping -q -c 1 -W 1 127.0.0.1
+	ip netns exec "brief$i" cat /proc/sys/net/netfilter/nf_conntrack_count >>"$OUT/still_tracked.txt"
+done
+load_module
+policy 'accept established at local_in'
+ip netns exec brief1 ping -q -c 1 -W 1 127.0.0.1
+ip netns exec brief1 cat /proc/sys/net/netfilter/nf_conntrack_count >"$OUT/tracked.txt"
+policy 'drop tcp to any port 8080 at local_in in host'
+unload_module
 load_module fail=closed
 policy 'drop tcp to any port 8080 at local_in in host'
 keep closed_rmmod rmmod nftrace

@@ -152,6 +152,7 @@ fn policies_come_and_go_safely() {
     let report = run("safety");
     assert_outcomes(&report, &SAFETY);
     trials_are_told(&report);
+    what_is_restored_is_what_held(&report);
     own_connections_are_kept(&report);
     bad_policies_change_nothing(&report);
     counters_follow_their_rules(&report);
@@ -160,7 +161,7 @@ fn policies_come_and_go_safely() {
     the_module_says_that_protection_ends(&report);
 }
 
-const SAFETY: [(&str, &str); 36] = [
+const SAFETY: [(&str, &str); 37] = [
     ("rollback_of_nothing", "failed"),
     ("confirm_of_nothing", "failed"),
     ("before", "passes"),
@@ -175,6 +176,7 @@ const SAFETY: [(&str, &str); 36] = [
     ("rollback_to_none", "ok"),
     ("rollback_to_4", "ok"),
     ("rolled_back_to_4", "silence"),
+    ("rollback_behind_refusal", "ok"),
     ("panic_accept", "ok"),
     ("panic_accept_passes", "passes"),
     ("panic_drop", "ok"),
@@ -237,6 +239,13 @@ fn trials_are_told(report: &Report) {
             && history.contains("    + drop tcp to any port 8080 at local_in in host\n"),
         "{history}"
     );
+}
+
+fn what_is_restored_is_what_held(report: &Report) {
+    let before = text(report, "in_front_of_trials");
+    assert_eq!(text(report, "behind_trials"), before);
+    assert_eq!(text(report, "behind_flushes"), before);
+    assert_eq!(codes(report)["refused_meanwhile"], 1);
 }
 
 fn own_connections_are_kept(report: &Report) {
@@ -382,6 +391,8 @@ fn a_journey_names_the_rule_that_ended_it(report: &Report) {
 fn the_module_says_that_protection_ends(report: &Report) {
     let farewell = text(report, "farewell");
     assert!(farewell.contains("nothing is protected"), "{farewell}");
+    assert_ne!(text(report, "tracked").trim(), "0", "conntrack was asked");
+    assert_eq!(text(report, "still_tracked"), "0\n".repeat(10));
     let codes = codes(report);
     assert_ne!(codes["closed_rmmod"], 0);
     assert!(errors(report, "closed_rmmod").contains("in use"));
