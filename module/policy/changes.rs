@@ -97,7 +97,8 @@ impl State {
     /// Whether a rollback, or the end of a trial, may want a generation.
     fn is_needed(&self, wanted: u32) -> bool {
         let is = |policy: &Policy| generation(policy) == wanted;
-        let of_trial = |trial: &Trial| is(&trial.restore) || trial.previous.as_ref().is_some_and(is);
+        let of_trial =
+            |trial: &Trial| is(&trial.restore) || trial.previous.as_ref().is_some_and(is);
         is(&self.current)
             || self.previous.as_ref().is_some_and(is)
             || self.trial.as_ref().is_some_and(of_trial)
