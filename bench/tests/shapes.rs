@@ -28,17 +28,16 @@ fn the_same_seed_makes_the_same_rules_and_another_seed_others() {
     }
 }
 
-/// The figures in the docs are of these very rules: whoever changes a generator measures anew.
+/// The figures that are kept are of these very rules: whoever changes a generator measures anew.
 #[test]
 fn the_rules_of_a_seed_stay_what_they_were() {
-    let set = Shape::Acl.generate(Family::V4, 1000, 1);
-    let rule = |number: usize| {
-        let BenchRule { src, dst, .. } = set.rules[number];
-        (src.to_string(), dst.to_string())
-    };
-    let expected = |src: &str, dst: &str| (src.to_owned(), dst.to_owned());
-    assert_eq!(rule(0), expected("FIRST", "FIRST"));
-    assert_eq!(rule(999), expected("LAST", "LAST"));
+    let all: String = every()
+        .map(|(shape, family)| format!("{:?}", shape.generate(family, 1000, 1).rules))
+        .collect();
+    assert_eq!(
+        nftrace_policy::identity(&all, 0),
+        14_652_805_756_810_780_510
+    );
 }
 
 #[test]
@@ -124,8 +123,9 @@ fn hits_hit_and_misses_miss() {
             .iter()
             .find(|packet| set.first_match(packet).is_some());
         assert_eq!(hit, None, "{shape}");
-        let none_misses = matches!(shape, Shape::Shadowed | Shape::CatchAll);
-        assert_eq!(packets.is_empty(), none_misses, "{shape}");
+        if matches!(shape, Shape::Shadowed | Shape::CatchAll) {
+            assert_eq!(packets, []);
+        }
         if Shape::REALISTIC.contains(&shape) {
             assert_eq!(packets.len(), 400, "{shape}");
         }
