@@ -14,7 +14,7 @@ TOOLCHAIN_PACKAGES=(
 
 # The userland of the guests in which the tests run.
 GUEST_PACKAGES=(
-	busybox-static conntrack crun curl docker-cli docker.io ethtool iproute2 iptables iputils-ping kmod
+	busybox-static conntrack crun curl docker-cli docker.io ethtool ipset iproute2 iptables iputils-ping kmod
 	mount netbase nftables passt podman procps qemu-guest-agent slirp4netns socat tcpdump tcpreplay
 	uidmap util-linux
 )
