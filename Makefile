@@ -8,6 +8,8 @@ ifeq ($(KERNELRELEASE),)
 
 SCRIPTS := $(CURDIR)/scripts
 RUN := $(SCRIPTS)/toolchain run
+# Instructions a packet, in virtual machines that count them.
+BENCH := $(RUN) cargo run --quiet --package nftrace-bench --bin bench --
 
 # The prepared tree of the stock kernel, made when it is first asked for.
 STOCK_KDIR = $(shell $(SCRIPTS)/prepare-kernel)/build
@@ -17,7 +19,7 @@ export KERNEL NFTRACE_CACHE NFTRACE_MIRROR NFTRACE_ACCEL NFTRACE_TOOLCHAIN V
 unexport MAKEFLAGS MAKELEVEL MFLAGS
 
 .DEFAULT_GOAL := all
-.PHONY: all module command demo lab docs test check images fuzz clean distclean help
+.PHONY: all module command demo lab docs test check images fuzz bench bench-check clean distclean help
 
 all: module command
 
@@ -50,6 +52,18 @@ check: module
 test: check images
 	@echo 'nftrace: tests: in virtual machines (usually 40 to 60 min without KVM) ...' >&2
 	@$(RUN) cargo test --workspace --no-fail-fast
+	@$(BENCH) check
+
+bench: images command
+	@echo 'nftrace: bench: measuring in virtual machines (usually 2 to 3 h; they run without KVM) ...' >&2
+	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) run
+	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) --cpu max,-avx2 run vector
+	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) life
+	@$(BENCH) report
+
+bench-check: images
+	@echo 'nftrace: bench-check: measuring in a virtual machine (usually 2 min; it runs without KVM) ...' >&2
+	@$(BENCH) check
 
 fuzz:
 	@for target in parse policy verify; do \
@@ -79,6 +93,8 @@ help:
 	@echo '  make check      formatting, clippy, rustdoc, shellcheck, the rules of the project'
 	@echo '  make fuzz       fuzz packets, policies and compiled policies; SECONDS=60 each'
 	@echo '  make docs       write docs/scenarios/ anew, from real runs'
+	@echo '  make bench      measure nftrace and its peers anew: bench/results, docs/performance.md'
+	@echo '  make bench-check  a small part of it, against what is stored'
 	@echo
 	@echo 'Cleaning:'
 	@echo '  make clean      what was built in this tree'

@@ -4,6 +4,14 @@
 # The peers of the benchmark: for each a function up_NAME PF HOOK RULES, which puts it
 # on the hook and nothing else, and where that is not a program's end, down_NAME.
 
+# Thousands of instructions since the start: the clock counts them, a nanosecond each, and
+# the time in which nobody had anything to do.
+busy() {
+	local idle
+	idle=$(awk '/\.(idle|iowait)_sleeptime/ { sum += $3 } END { printf "%d", sum / 1000 }' /proc/timer_list)
+	echo $((${EPOCHREALTIME/./} - idle))
+}
+
 c_hook() { echo "add $1 $2 $3 -300" >/sys/kernel/debug/hook_bench/control; }
 c_hooks_off() { echo clear >/sys/kernel/debug/hook_bench/control; }
 
@@ -78,3 +86,19 @@ down_nfttrace() {
 	wait "$monitor" 2>/dev/null || true
 	nft flush ruleset
 }
+
+up_tc() {
+	tc qdisc add dev bench0 clsact
+	tc filter add dev bench0 ingress matchall action drop
+}
+down_tc() { tc qdisc del dev bench0 clsact; }
+
+up_netdev() {
+	nft 'table netdev bench {
+		chain c {
+			type filter hook ingress device bench0 priority 0
+			drop
+		}
+	}'
+}
+down_netdev() { nft flush ruleset; }

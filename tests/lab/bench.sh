@@ -5,7 +5,7 @@
 #
 # A line of the plan: NAME PEER PF HOOK MODE ROUNDS RULES PACKETS VERDICTS, with `-` for
 # what there is not. RULES and PACKETS are files beside the plan; PF, HOOK, ROUNDS and MODE
-# as hook_bench knows them; VERDICTS is the hash of the verdicts that must come out.
+# as hook_bench knows them, but HOOK may be pktgenN for bursts of N; VERDICTS is the hash of the verdicts that must come out.
 #
 # out/cells.jsonl: a line for each cell; out/machine.txt: the kernel, its mitigations. Any cell that cannot be measured, or whose
 # verdicts are others, ends the script.
@@ -19,11 +19,43 @@
 
 FILES=/mnt/vmtest
 BENCH=/sys/kernel/debug/hook_bench
+PATH_PACKETS=20000
 
 # measure PF HOOK MODE ROUNDS   prints what was measured, as JSON
 measure() {
 	echo "run $1 $2 $4 $3 bench0" >"$BENCH/control"
 	cat "$BENCH/control"
+}
+
+# How many packets IP did something with that were not dropped before.
+passed() {
+	awk '$1 == "Ip:" || $1 == "IpExt:" {
+		if (!($1 in names)) { names[$1] = $0; next }
+		split(names[$1], name)
+		for (i = 2; i <= NF; i++)
+			if (name[i] ~ /^(InAddrErrors|InNoRoutes|InDelivers|ForwDatagrams|InHdrErrors|InDiscards)$/) sum += $i
+	} END { print sum + 0 }' /proc/net/snmp /proc/net/netstat
+}
+
+# measure_path BURST ROUNDS   the same where pktgen hands packets to the stack
+measure_path() {
+	local thread=/proc/net/pktgen/kpktgend_0 file=/proc/net/pktgen/bench0 ns='' i setting before
+	[[ -e $thread ]] || modprobe pktgen
+	echo rem_device_all >"$thread"
+	echo "add_device bench0" >"$thread"
+	for setting in "count $PATH_PACKETS" "pkt_size 60" "burst $1" "xmit_mode netif_receive" \
+		"dst_mac $(</sys/class/net/bench0/address)" "src_min 10.0.0.1" "src_max 10.0.0.1" "dst 10.0.0.2"; do
+		echo "$setting" >"$file"
+	done
+	before=$(passed)
+	for ((i = 0; i < $2; i++)); do
+		echo start >/proc/net/pktgen/pgctrl
+		# "Result: OK: 12345(c12000+d345) usec, 20000 (60byte,0frags)"
+		ns+=${ns:+,}$(sed -nE 's/^Result: OK: ([0-9]+)\(.*/\1000/p' "$file")
+	done
+	echo rem_device_all >"$thread"
+	printf '{"packets":%d,"dropped":%d,"ns":[%s]}\n' "$PATH_PACKETS" \
+		$((PATH_PACKETS - ($(passed) - before) / $2)) "$ns"
 }
 
 # Nothing but the peer under test may be on any hook, but for what is always there.
@@ -39,24 +71,27 @@ verdicts() { sed -nE 's/.*"verdicts":"([0-9a-f]+)".*/\1/p' <<<"$1"; }
 # cell NAME PEER PF HOOK MODE ROUNDS RULES PACKETS VERDICTS
 cell() {
 	local name=$1 peer=$2 pf=$3 hook=$4 mode=$5 rounds=$6 rules=$7 packets=$8 expected=$9 start up down result got
-	if [[ $packets != "$loaded_packets" ]]; then
+	if [[ $packets != - && $packets != "$loaded_packets" ]]; then
 		cat "$FILES/$packets" >"$BENCH/packets"
 		loaded_packets=$packets
 	fi
 	# The same rules and other packets: the peer stays.
 	if [[ "$peer $pf $hook $rules" != "$peer_up" ]]; then
 		take_peer_down
-		start=${EPOCHREALTIME/./}
-		"up_$peer" "$pf" "$hook" "$FILES/$rules" >"$OUT/peer.log" 2>&1 || {
+		start=$(busy)
+		"up_$peer" "$pf" "${hook/pktgen*/0}" "$FILES/$rules" >"$OUT/peer.log" 2>&1 || {
 			tail -n 20 "$OUT/peer.log"
 			die "$name: the peer cannot be set up"
 		}
-		setup=$((${EPOCHREALTIME/./} - start))
+		setup=$(($(busy) - start))
 		peer_up="$peer $pf $hook $rules"
 	fi
-	result=$(measure "$pf" "$hook" "$mode" "$rounds")
+	case $hook in
+	pktgen*) result=$(measure_path "${hook#pktgen}" "$rounds") ;;
+	*) result=$(measure "$pf" "$hook" "$mode" "$rounds") ;;
+	esac
 	got=$(verdicts "$result")
-	printf '{"cell":"%s","setup_us":%d,"result":%s}\n' "$name" "$setup" "$result" >>"$CELLS"
+	printf '{"cell":"%s","setup_kinsn":%d,"result":%s}\n' "$name" "$setup" "$result" >>"$CELLS"
 	[[ $expected == - || $got == "$expected" ]] ||
 		die "$name: the verdicts are others than expected: $result, expected $expected"
 }

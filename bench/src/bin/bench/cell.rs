@@ -42,9 +42,20 @@ impl Traffic {
     }
 }
 
+/// What calls the hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Harness {
+    /// hook_bench, and nothing else is counted.
+    Hook,
+    /// pktgen, which hands each packet to the stack so many times, as if a device received it:
+    /// all that the stack does until the packet is dropped is counted.
+    Pktgen(u8),
+}
+
 /// One thing to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Cell {
+    pub(crate) harness: Harness,
     pub(crate) peer: Peer,
     pub(crate) family: Family,
     pub(crate) rules: Option<(Source, Traffic)>,
@@ -54,6 +65,7 @@ impl Cell {
     /// Without rules.
     pub(crate) const fn plain(peer: Peer, family: Family) -> Self {
         Self {
+            harness: Harness::Hook,
             peer,
             family,
             rules: None,
@@ -63,6 +75,7 @@ impl Cell {
     /// With rules.
     pub(crate) const fn of(peer: Peer, family: Family, source: Source, traffic: Traffic) -> Self {
         Self {
+            harness: Harness::Hook,
             peer,
             family,
             rules: Some((source, traffic)),
@@ -118,6 +131,9 @@ impl fmt::Display for Source {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Harness::Pktgen(burst) = self.harness {
+            write!(f, "pktgen{burst}.")?;
+        }
         write!(f, "{}.{}", self.peer, self.family.name())?;
         match self.rules {
             Some((source, traffic)) => write!(f, ".{source}.{}", traffic.name()),
@@ -135,8 +151,18 @@ impl FromStr for Cell {
             let found = Family::ALL.into_iter().find(|family| family.name() == word);
             found.with_context(|| format!("`{word}` is no family: ipv4 or ipv6"))
         };
-        match words[..] {
-            [peer, of] => Ok(Self::plain(peer.parse()?, family(of)?)),
+        let (harness, words) = match words.split_first() {
+            Some((first, rest)) if first.starts_with("pktgen") => {
+                let burst = first["pktgen".len()..].parse();
+                (
+                    Harness::Pktgen(burst.with_context(|| format!("burst of `{first}`"))?),
+                    rest,
+                )
+            }
+            _ => (Harness::Hook, &words[..]),
+        };
+        let cell = match *words {
+            [peer, of] => Self::plain(peer.parse()?, family(of)?),
             [peer, of, shape, count, seed, traffic] => {
                 let (shape, disjoint) = match shape.strip_suffix("-disjoint") {
                     Some(shape) => (shape, true),
@@ -150,13 +176,14 @@ impl FromStr for Cell {
                 };
                 let found = Traffic::ALL.into_iter().find(|it| it.name() == traffic);
                 let traffic = found.with_context(|| format!("`{traffic}`: hit or miss"))?;
-                Ok(Self::of(peer.parse()?, family(of)?, source, traffic))
+                Self::of(peer.parse()?, family(of)?, source, traffic)
             }
             _ => bail!(
                 "`{name}` is no cell: PEER.FAMILY, or PEER.FAMILY.SHAPE.RULES.SEED.hit (or .miss), \
                  as in policy.ipv4.acl.1000.1.hit"
             ),
-        }
+        };
+        Ok(Self { harness, ..cell })
     }
 }
 
@@ -168,6 +195,7 @@ mod tests {
     fn a_name_says_which_cell_it_is() {
         for name in [
             "idle.ipv6",
+            "pktgen32.tc.ipv4",
             "policy.ipv4.acl.1000.1.hit",
             "nft-ranges.ipv6.catch-all-disjoint.8.3.miss",
         ] {

@@ -41,6 +41,9 @@ pub(crate) struct Figures {
     pub(crate) cells: BTreeMap<String, Figure>,
     /// Cells that there cannot be, and why.
     pub(crate) unable: BTreeMap<String, String>,
+    /// What loading costs: thousands of instructions, and bytes.
+    #[serde(default)]
+    pub(crate) life: BTreeMap<String, i64>,
 }
 
 /// The folder of the stored figures.
@@ -76,7 +79,8 @@ impl Figures {
         let mut text = String::from("{\n");
         text += &format!(" \"machine\": {},\n", serde_json::to_string(&self.machine)?);
         text += &format!(" \"cells\": {},\n", lines(&self.cells)?);
-        text += &format!(" \"unable\": {}\n}}\n", lines(&self.unable)?);
+        text += &format!(" \"unable\": {},\n", lines(&self.unable)?);
+        text += &format!(" \"life\": {}\n}}\n", lines(&self.life)?);
         let path = folder.join(file(cpu));
         fs::write(&path, text).with_context(|| path.display().to_string())
     }
@@ -84,6 +88,12 @@ impl Figures {
     /// Takes in what another run measured of the same machine.
     pub(crate) fn merge(&mut self, other: Self) {
         self.machine = other.machine;
+        self.life.extend(other.life);
+        // A cell that there is now was not there for a reason that is gone, and the other way.
+        self.unable
+            .retain(|name, _| !other.cells.contains_key(name));
+        self.cells
+            .retain(|name, _| !other.unable.contains_key(name));
         self.cells.extend(other.cells);
         self.unable.extend(other.unable);
     }
@@ -117,6 +127,7 @@ mod tests {
             setup_kinsn: 7,
         };
         figures.cells.insert("idle.ipv4".to_owned(), figure);
+        figures.life.insert("load-100".to_owned(), -5);
         figures.unable.insert("b".to_owned(), "\"why\"".to_owned());
         let folder = std::env::temp_dir().join(format!("nftrace-figures-{}", std::process::id()));
         figures.store(&folder, "max,-avx2").unwrap();
@@ -124,5 +135,6 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(read.machine, figures.machine);
         assert_eq!((read.cells, read.unable), (figures.cells, figures.unable));
+        assert_eq!(read.life, figures.life);
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use nftrace_tests::random::Random;
 use nftrace_tests::vm::Vm;
 use serde::Deserialize;
 
-use crate::cell::{Cell, Source, Traffic};
+use crate::cell::{Cell, Harness, Source, Traffic};
 use crate::figures::{Figure, Figures, Machine};
 use crate::peer::{Peer, PORT};
 
@@ -25,7 +25,7 @@ use crate::peer::{Peer, PORT};
 const PACKETS: usize = 2000;
 
 /// Cells of one machine: booting is most of what a short one takes.
-const AT_ONCE: usize = 150;
+const AT_ONCE: usize = 100;
 
 /// PRE_ROUTING.
 const HOOK: u8 = 0;
@@ -41,7 +41,7 @@ struct Measured {
 #[derive(Debug, Deserialize)]
 struct Line {
     cell: String,
-    setup_us: u64,
+    setup_kinsn: u64,
     result: Measured,
 }
 
@@ -160,7 +160,7 @@ impl Plan {
             _ => {
                 let bytes = || trace(&to_port(cell.family, cell.peer.is_hit()));
                 self.files.entry(packets.clone()).or_insert_with(bytes);
-                let accepts = !matches!(cell.peer, Peer::Drop | Peer::Parse);
+                let accepts = !cell.peer.drops();
                 let verdicts = hash((0..PACKETS).map(|_| accepts));
                 (cell.peer.plain(table), verdicts)
             }
@@ -177,8 +177,13 @@ impl Plan {
             Family::V4 => 2,
             Family::V6 => 10,
         };
+        // pktgen makes packets of its own, and all of them are to be dropped.
+        let (hook, packets, verdicts) = match cell.harness {
+            Harness::Hook => (HOOK.to_string(), packets.as_str(), verdicts.as_str()),
+            Harness::Pktgen(burst) => (format!("pktgen{burst}"), "-", "-"),
+        };
         self.lines += &format!(
-            "{cell} {} {pf} {HOOK} {} {} {file} {packets} {verdicts}\n",
+            "{cell} {} {pf} {hook} {} {} {file} {packets} {verdicts}\n",
             cell.peer.script(),
             cell.peer.mode(),
             cell.rounds(),
@@ -268,11 +273,17 @@ fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<
         } else {
             loops[&cell.family]
         };
+        let (packets, dropped) = (line.result.packets, line.result.dropped);
+        let is_path = cell.harness != Harness::Hook;
+        ensure!(
+            !is_path || !cell.peer.drops() || dropped == packets,
+            "{cell}: of {packets} packets, {dropped} were dropped"
+        );
         let figure = Figure {
             insn: ((least(&line.result) - of_loop) * 100.0).round() / 100.0,
-            packets: line.result.packets,
-            dropped: line.result.dropped,
-            setup_kinsn: line.setup_us,
+            packets,
+            dropped,
+            setup_kinsn: line.setup_kinsn,
         };
         figures.cells.insert(line.cell.clone(), figure);
     }
@@ -287,8 +298,18 @@ fn least(measured: &Measured) -> f64 {
     ns / f64::from(measured.packets.max(1))
 }
 
-/// Measures cells, in as many machines as it takes, some of them at once.
-pub(crate) fn measure(name: &str, cells: &[Cell], cpu: &str) -> Result<Figures> {
+/// Measures cells, in as many machines as it takes, some of them at once; `done` is given
+/// what each has measured.
+///
+/// # Errors
+///
+/// The first machine that failed; the others are measured none the less.
+pub(crate) fn measure(
+    name: &str,
+    cells: &[Cell],
+    cpu: &str,
+    done: impl FnMut(Figures) -> Result<()> + Send,
+) -> Result<()> {
     let module = hook_bench()?;
     let mut sorted = cells.to_vec();
     // What has the same rules is measured in the same machine, and a peer set up once.
@@ -302,27 +323,23 @@ pub(crate) fn measure(name: &str, cells: &[Cell], cpu: &str) -> Result<Figures> 
     });
     sorted.dedup();
     let groups: Vec<&[Cell]> = sorted.chunks(AT_ONCE).collect();
-    let all = Mutex::new(Figures::default());
-    let errors = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for (number, group) in groups.iter().enumerate() {
-            let (all, errors, module) = (&all, &errors, &module);
-            let name = format!("{name} {cpu} {number}");
-            scope.spawn(move || match measure_some(&name, group, cpu, module) {
-                Ok(figures) => all
-                    .lock()
-                    .unwrap_or_else(|it| it.into_inner())
-                    .merge(figures),
-                Err(error) => errors
-                    .lock()
-                    .unwrap_or_else(|it| it.into_inner())
-                    .push(error),
-            });
-        }
+    let done = Mutex::new(done);
+    let measure_one = |(number, group): (usize, &[Cell])| {
+        let figures = measure_some(&format!("{name} {cpu} {number}"), group, cpu, &module)?;
+        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+        (*done)(figures)
+    };
+    let results: Vec<Result<()>> = thread::scope(|scope| {
+        let one = &measure_one;
+        let threads = groups
+            .into_iter()
+            .enumerate()
+            .map(|group| scope.spawn(move || one(group)));
+        let threads: Vec<_> = threads.collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined
+            .map(|result| result.unwrap_or_else(|_| Err(anyhow!("panicked"))))
+            .collect()
     });
-    let errors = errors.into_inner().unwrap_or_else(|it| it.into_inner());
-    match errors.into_iter().next() {
-        Some(error) => Err(error),
-        None => Ok(all.into_inner().unwrap_or_else(|it| it.into_inner())),
-    }
+    results.into_iter().collect()
 }

@@ -6,9 +6,11 @@
 mod cell;
 mod check;
 mod figures;
+mod life;
 mod machine;
 mod matrix;
 mod peer;
+mod report;
 mod stats;
 
 use std::process::ExitCode;
@@ -19,6 +21,9 @@ use clap::{Parser, Subcommand};
 use crate::cell::Cell;
 use crate::figures::{folder, Figures};
 use crate::matrix::Matrix;
+
+/// The processor for the second run: pipapo has code of its own for AVX2.
+const NO_AVX2: &str = "max,-avx2";
 
 /// Measures nftrace and its peers in instructions a packet
 #[derive(Debug, Parser)]
@@ -44,9 +49,16 @@ enum Action {
         /// Which part of it
         #[arg(default_value = "all")]
         matrix: Matrix,
+        /// Of that, only cells that have this in their names
+        #[arg(long)]
+        only: Vec<String>,
     },
     /// Measure a small part, and fail where it takes more than 2 % more than what is stored
     Check,
+    /// Measure what loading costs: the module, policies; and store it
+    Life,
+    /// Write docs/performance.md of what is stored
+    Report,
     /// Names of cells, with what they are
     List {
         #[arg(default_value = "all")]
@@ -68,20 +80,36 @@ fn main() -> ExitCode {
 fn act(cli: &Cli) -> Result<()> {
     match &cli.command {
         Action::Cell { names } => {
-            let figures = machine::measure("bench cell", names, &cli.cpu)?;
+            let figures = measure("bench cell", names, &cli.cpu)?;
             print(&figures, names);
             Ok(())
         }
-        Action::Run { matrix } => {
+        Action::Run { matrix, only } => {
+            let mut cells = matrix.cells();
+            cells.retain(|cell| only.iter().all(|part| cell.to_string().contains(part)));
             let mut stored = Figures::load(&folder(), &cli.cpu).unwrap_or_default();
-            let figures = machine::measure(&format!("bench {matrix}"), &matrix.cells(), &cli.cpu)?;
-            stored.merge(figures);
+            machine::measure(&format!("bench {matrix}"), &cells, &cli.cpu, |figures| {
+                eprintln!("bench: {} cells more", figures.cells.len());
+                stored.merge(figures);
+                stored.store(&folder(), &cli.cpu)
+            })
+        }
+        Action::Life => {
+            let mut stored = Figures::load(&folder(), &cli.cpu).unwrap_or_default();
+            stored.life = life::measure(&cli.cpu)?;
+            for (name, value) in &stored.life {
+                println!("{name:<16} {value:>12}");
+            }
             stored.store(&folder(), &cli.cpu)
+        }
+        Action::Report => {
+            let figures = Figures::load(&folder(), "max")?;
+            report::write(&figures, Figures::load(&folder(), NO_AVX2).ok().as_ref())
         }
         Action::Check => {
             let stored = Figures::load(&folder(), &cli.cpu)?;
             let cells = Matrix::Check.cells();
-            let measured = machine::measure("bench check", &cells, &cli.cpu)?;
+            let measured = measure("bench check", &cells, &cli.cpu)?;
             let table = check::compare(&cells, &stored, &measured);
             println!("{table}");
             ensure!(
@@ -98,6 +126,15 @@ fn act(cli: &Cli) -> Result<()> {
             Ok(())
         }
     }
+}
+
+fn measure(name: &str, cells: &[Cell], cpu: &str) -> Result<Figures> {
+    let mut all = Figures::default();
+    machine::measure(name, cells, cpu, |figures| {
+        all.merge(figures);
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 fn print(figures: &Figures, cells: &[Cell]) {

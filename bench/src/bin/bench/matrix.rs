@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
 
-use crate::cell::{Cell, Source, Traffic};
+use crate::cell::{Cell, Harness, Source, Traffic};
 use crate::peer::Peer;
 
 /// A part of what can be measured.
@@ -16,6 +16,8 @@ use crate::peer::Peer;
 pub(crate) enum Matrix {
     /// Hooks without rules: floors, idle, tracing
     Plain,
+    /// The whole path of a packet that is dropped
+    Path,
     /// Policies of nftrace
     Policy,
     /// Rules that do not overlap, with all peers
@@ -24,6 +26,8 @@ pub(crate) enum Matrix {
     Ordered,
     /// All of these
     All,
+    /// What code for vectors makes faster: to be measured without it, too
+    Vector,
     /// What `make bench-check` measures
     Check,
 }
@@ -69,7 +73,20 @@ fn plain() -> Vec<Cell> {
         peers.clone().any(|(peer, _)| *peer == cell.peer)
     };
     let all = Family::ALL.into_iter().flat_map(of);
-    all.filter(|cell| !has_rules(cell)).collect()
+    all.filter(|cell| !has_rules(cell) && !cell.peer.is_before_ip())
+        .collect()
+}
+
+/// Peers that drop each packet, in the path of a packet from the device on.
+fn path() -> Vec<Cell> {
+    let of = |burst| {
+        let cells = Peer::ALL.iter().filter(|peer| peer.drops());
+        cells.map(move |peer| Cell {
+            harness: Harness::Pktgen(burst),
+            ..Cell::plain(*peer, Family::V4)
+        })
+    };
+    [1, 32].into_iter().flat_map(of).collect()
 }
 
 /// So many seeds: large sets take long to load, and differ less.
@@ -150,6 +167,12 @@ const fn pairs(count: usize) -> u64 {
     }
 }
 
+fn vector() -> Vec<Cell> {
+    let mut cells = Matrix::Disjoint.cells();
+    cells.retain(|cell| matches!(cell.peer, Peer::Policy | Peer::NftRanges));
+    cells
+}
+
 fn check() -> Vec<Cell> {
     let mut cells = Vec::new();
     for family in Family::ALL {
@@ -186,13 +209,21 @@ impl Matrix {
     pub(crate) fn cells(self) -> Vec<Cell> {
         match self {
             Self::Plain => plain(),
+            Self::Path => path(),
             Self::Policy => policy(),
             Self::Disjoint => against(&APART, &[100, 1000, 3000], true, pairs),
             Self::Ordered => against(&IN_ORDER, &[100, 1000], false, pairs),
-            Self::All => [Self::Plain, Self::Policy, Self::Disjoint, Self::Ordered]
-                .into_iter()
-                .flat_map(Self::cells)
-                .collect(),
+            Self::All => [
+                Self::Plain,
+                Self::Path,
+                Self::Policy,
+                Self::Disjoint,
+                Self::Ordered,
+            ]
+            .into_iter()
+            .flat_map(Self::cells)
+            .collect(),
+            Self::Vector => vector(),
             Self::Check => check(),
         }
     }

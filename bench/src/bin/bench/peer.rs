@@ -64,6 +64,11 @@ peers! {
     Ipset "ipset" "ipset" "ipset behind one rule of iptables-legacy",
     NftMiss "nft-port-miss" "nft" "nftables, a rule with a counter for another port",
     NftLog "nft-log" "nft" "nftables, `log` of each packet, into the kernel's log",
+    Tc "tc" "tc" "tc, clsact and matchall: drop",
+    Netdev "nft-netdev" "netdev" "nftables, a chain at the device's ingress: drop",
+    NftDrop "nft-drop" "nft" "nftables, a chain at prerouting: drop",
+    LegacyDrop "iptables-drop" "legacy" "iptables-legacy, table raw: drop",
+    PolicyDrop "policy-drop" "policy" "nftrace, a policy of one rule: drop",
     NftTrace "nft-trace" "nfttrace" "nftables, `meta nftrace set 1` with `nft monitor trace` running",
 }
 
@@ -79,6 +84,25 @@ impl Peer {
     /// Whether a packet costs ten thousands of instructions.
     pub(crate) const fn is_slow(self) -> bool {
         matches!(self, Self::NftLog | Self::NftTrace)
+    }
+
+    /// Whether it drops all.
+    pub(crate) const fn drops(self) -> bool {
+        matches!(
+            self,
+            Self::Drop
+                | Self::Parse
+                | Self::Tc
+                | Self::Netdev
+                | Self::NftDrop
+                | Self::LegacyDrop
+                | Self::PolicyDrop
+        )
+    }
+
+    /// Whether it is no netfilter hook of IP, so that only a whole path shows it.
+    pub(crate) const fn is_before_ip(self) -> bool {
+        matches!(self, Self::Tc | Self::Netdev)
     }
 
     /// Whether its packets are for [`PORT`].
@@ -111,6 +135,15 @@ impl Peer {
             Self::NftMiss => Some(nft("counter")),
             Self::NftLog => Some(nft("log prefix \"bench \"")),
             Self::NftTrace => Some(nft("meta nftrace set 1")),
+            Self::NftDrop => Some(format!(
+                "table {table} bench {{\n\tchain c {{\n\t\ttype filter hook prerouting \
+                 priority raw\n\t\tdrop\n\t}}\n}}\n"
+            )),
+            Self::LegacyDrop => Some("*raw\n-A PREROUTING -j DROP\nCOMMIT\n".to_owned()),
+            Self::PolicyDrop => Some(format!(
+                "drop {} at pre_routing\n",
+                if table == "ip" { "ipv4" } else { "ipv6" }
+            )),
             _ => None,
         }
     }
