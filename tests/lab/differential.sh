@@ -9,6 +9,8 @@
 #   | eth0 |----------| left     right |----------| eth0 |     and the same with _b
 #   +------+          +----------------+          +------+
 #
+# Some packets come from left, others are mid's own.
+#
 # out/ours-N.txt, out/theirs-N.txt: the lengths of those packets that came through.
 
 # shellcheck source=tests/lab/lib.sh
@@ -25,14 +27,46 @@ record() {
 table inet record {
 	set v4 { typeof ip length; size 65535; flags dynamic; }
 	set v6 { typeof ip6 length; size 65535; flags dynamic; }
+	set sent4 { typeof ip length; size 65535; flags dynamic; }
+	set sent6 { typeof ip6 length; size 65535; flags dynamic; }
 	chain add_length {
 		update @v4 { ip length }
 		update @v6 { ip6 length }
 	}
 	chain input { type filter hook input priority 500; iifname "left" jump add_length; }
-	chain postrouting { type filter hook postrouting priority 500; iifname "left" jump add_length; }
+	chain add_sent {
+		update @sent4 { ip length }
+		update @sent6 { ip6 length }
+	}
+	chain postrouting {
+		type filter hook postrouting priority 500;
+		iifname "left" jump add_length;
+		meta mark 81 jump add_sent;
+	}
 }
 NFT
+}
+
+# send FILE   the packets of the file as our own, as they are, with the mark 81
+send() {
+	perl -e '
+		use constant { EPERM => 1, SOL_SOCKET => 1, SO_MARK => 36, SOCK_RAW => 3, IPPROTO_RAW => 255 };
+		open(my $file, "<", $ARGV[0]) or die "$!\n";
+		binmode($file);
+		my %sockets;
+		for my $family (2, 10) {
+			socket($sockets{$family}, $family, SOCK_RAW, IPPROTO_RAW) or die "socket: $!\n";
+			setsockopt($sockets{$family}, SOL_SOCKET, SO_MARK, pack("L", 81)) or die "mark: $!\n";
+		}
+		read($file, my $header, 24);
+		while (read($file, $header, 16) == 16) {
+			read($file, my $frame, unpack("x8L", $header));
+			my ($kind, $packet) = unpack("x12na*", $frame);
+			my ($family, $to) = $kind == 0x0800
+				? (2, pack("Sx2a4x8", 2, substr($packet, 16, 4)))
+				: (10, pack("Sx6a16x4", 10, substr($packet, 24, 16)));
+			send($sockets{$family}, $packet, 0, $to) or $! == EPERM or die "send: $!\n";
+		}' "$1"
 }
 
 for side in a b; do
@@ -58,12 +92,13 @@ for ((n = 0; n < COUNT; n++)); do
 	for side in a b; do
 		from "mid_$side" conntrack --flush 2>/dev/null
 		from "left_$side" tcpreplay --intf1=eth0 --topspeed --quiet "/mnt/vmtest/$n.pcap" >/dev/null
+		from "mid_$side" bash -c "$(declare -f send); send /mnt/vmtest/$n.sent.pcap"
 	done
 	sleep 0.3
 	keep "ours-$n" from mid_a nft --json list table inet record
 	keep "theirs-$n" from mid_b nft --json list table inet record
 	for side in a b; do
-		from "mid_$side" nft 'flush set inet record v4; flush set inet record v6'
+		from "mid_$side" nft "$(printf 'flush set inet record %s; ' v4 v6 sent4 sent6)"
 	done
 	in_ns mid_b nft delete table inet theirs
 done

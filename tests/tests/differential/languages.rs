@@ -176,7 +176,10 @@ impl Policy {
         for (number, ((_, hook), drops)) in HOOKS.iter().zip(self.drops).enumerate() {
             let verdict = if drops { "drop" } else { "accept" };
             // Where ours is known to be before conntrack, theirs is too.
-            let priority = if *hook == "prerouting" { -350 } else { 0 };
+            let priority = match *hook {
+                "prerouting" | "output" => -350,
+                _ => 0,
+            };
             writeln!(
                 text,
                 "chain {hook} {{\ntype filter hook {hook} priority {priority}; policy {verdict};"

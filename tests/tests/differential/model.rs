@@ -10,10 +10,11 @@ use nftrace_tests::random::Random;
 pub(crate) const OWN: [u16; 3] = [0x0701, 0x0707, 0x07c8];
 
 /// A hook, as nftrace and as nftables call it.
-pub(crate) const HOOKS: [(&str, &str); 4] = [
+pub(crate) const HOOKS: [(&str, &str); 5] = [
     ("pre_routing", "prerouting"),
     ("local_in", "input"),
     ("forward", "forward"),
+    ("local_out", "output"),
     ("post_routing", "postrouting"),
 ];
 
@@ -264,9 +265,11 @@ impl Rule {
 
     /// Some of those that can know what it asks.
     fn hooks_of(&mut self, random: &mut Random) {
-        let can = |hook: &str| {
-            (self.states.is_empty() || hook != "pre_routing")
-                && (self.oif.is_none() || hook == "forward" || hook == "post_routing")
+        let can = |hook: &str| match hook {
+            "pre_routing" => self.states.is_empty() && self.oif.is_none(),
+            "local_in" => self.oif.is_none(),
+            "local_out" => self.states.is_empty() && self.iif.is_none(),
+            _ => true,
         };
         let all = 0..HOOKS.len();
         let possible: Vec<usize> = all.filter(|hook| can(HOOKS[*hook].0)).collect();
