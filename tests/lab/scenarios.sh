@@ -61,7 +61,7 @@ one() {
 NFTRACE=/tmp/nftrace
 [[ ! -e /mnt/vmtest/nftrace ]] || install --mode=755 /mnt/vmtest/nftrace "$NFTRACE"
 local_module
-export LAB_STATE=$STATE
+export LAB_STATE=$STATE NFTRACE
 
 for item in "$@"; do
 	IFS=: read -r scenario variants options <<<"$item"

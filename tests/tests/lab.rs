@@ -57,7 +57,13 @@ fn a_user_runs_what_takes_no_root_and_is_told_what_does() {
     let codes = codes(&report);
     assert_eq!(codes["list"], 0);
     let listed = objects(&report, "list");
-    for (name, ready) in [("S1", true), ("S3", false), ("S9", false), ("S16", false)] {
+    for (name, ready) in [
+        ("S1", true),
+        ("S3", false),
+        ("S9", false),
+        ("S16", false),
+        ("S17", false),
+    ] {
         assert_eq!(by_name(&listed, name)["ready"], ready, "{name}");
     }
 

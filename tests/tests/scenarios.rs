@@ -3,7 +3,7 @@
 //! The scenarios: real traffic through real namespaces, and the whole journey of every
 //! packet of it, as the command tells it.
 
-use nftrace_tests::scenario::boots::{BRIDGES, BY_HAND, DOCKER, DRIVERS, NAT};
+use nftrace_tests::scenario::boots::{BRIDGES, BY_HAND, DOCKER, DRIVERS, NAT, QUEUES};
 use nftrace_tests::scenario::Boot;
 
 /// Holds every journey of a run against what is expected.
@@ -192,4 +192,17 @@ fn s16_the_host_reaches_dockers_published_port_on_its_own_address() {
 #[test]
 fn s16_docker_proxy_answers_on_127_0_0_1_with_a_connection_of_its_own() {
     check(&DOCKER, "s16-proxy");
+}
+
+#[test]
+fn s17_a_program_on_the_host_holds_a_containers_packets_and_lets_them_go_or_not() {
+    check(&QUEUES, "s17-held");
+    check(&QUEUES, "s17-refused");
+}
+
+#[test]
+fn s17_where_nobody_on_the_host_listens_the_rule_says_what_happens() {
+    check(&QUEUES, "s17-bypass");
+    check(&QUEUES, "s17-absent");
+    check(&QUEUES, "s17-inside");
 }

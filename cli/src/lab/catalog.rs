@@ -3,7 +3,7 @@
 //! The scenarios: the scripts of `lab/`, and what their heads say about them.
 
 /// The scripts, as the shell finds them beside each other.
-pub(super) const SCRIPTS: [(&str, &str); 19] = [
+pub(super) const SCRIPTS: [(&str, &str); 20] = [
     ("container", include_str!("../../../lab/container.sh")),
     ("lib", include_str!("../../../lab/lib.sh")),
     ("pair", include_str!("../../../lab/pair.sh")),
@@ -23,6 +23,7 @@ pub(super) const SCRIPTS: [(&str, &str); 19] = [
     ("s14", include_str!("../../../lab/s14.sh")),
     ("s15", include_str!("../../../lab/s15.sh")),
     ("s16", include_str!("../../../lab/s16.sh")),
+    ("s17", include_str!("../../../lab/s17.sh")),
 ];
 
 /// What process 1 of a lab runs.

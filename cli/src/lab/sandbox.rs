@@ -77,6 +77,10 @@ impl Process {
         if !is_root() {
             command.args(["--user", "--preserve-credentials"]);
         }
+        // A scenario may want a policy, and this command need not be where programs are.
+        if let Ok(own) = std::env::current_exe() {
+            command.env("NFTRACE", own);
+        }
         command
             .args(["--mount", "--net", "--pid", "--"])
             .arg(program);

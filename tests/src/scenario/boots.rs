@@ -82,5 +82,18 @@ pub static DRIVERS: Boot = Boot::new(
 pub static DOCKER: Boot =
     Boot::new("docker", &["s16:published,containers,host,proxy"], 500).memory("2G");
 
+/// What a policy hands to programs.
+pub static QUEUES: Boot = Boot::new(
+    "queues",
+    &[
+        "s17:held",
+        "s17:refused",
+        "s17:bypass",
+        "s17:absent",
+        "s17:inside",
+    ],
+    400,
+);
+
 /// All of them.
-pub static ALL: [&Boot; 5] = [&BRIDGES, &NAT, &BY_HAND, &DRIVERS, &DOCKER];
+pub static ALL: [&Boot; 6] = [&BRIDGES, &NAT, &BY_HAND, &DRIVERS, &DOCKER, &QUEUES];
