@@ -11,8 +11,8 @@
  *              add KIND PF HOOK PRIORITY   a hook in C; KIND: empty, drop, parse (and drop)
  *              clear                       all of these hooks go
  *              run PF HOOK ROUNDS MODE DEV
- *            PF: 2 or 10; HOOK: number; MODE: fresh (each round has packets that nobody
- *            knows) or again (all rounds have the same).
+ *            PF: 2 or 10; HOOK: number; MODE: fresh (packets that nobody knows) or after (packets
+ *            that have passed PRE_ROUTING, which is not measured).
  *            Reading it gives what the last run measured, as JSON.
  *
  * A run begins with a round that is not measured and that notes each verdict.
@@ -199,13 +199,27 @@ static noinline u64 measure_round(const struct run *run)
 	return end - start;
 }
 
-static int run_rounds(const struct run *run, unsigned int rounds, bool fresh, struct net_device *dev)
+/* New packets for each round; they may have been at PRE_ROUTING already. */
+static int prepare_round(const struct run *run, bool after, struct net_device *dev)
+{
+	const struct run before = { .net = run->net, .pf = run->pf, .hook = NF_INET_PRE_ROUTING, .in = dev };
+	unsigned int accepted;
+	int err;
+
+	err = make_skbs(run->pf, dev);
+	if (!err && after)
+		note_round(&before, &accepted);
+	cond_resched();
+	return err;
+}
+
+static int run_rounds(const struct run *run, unsigned int rounds, bool after, struct net_device *dev)
 {
 	unsigned int accepted, i;
 	u64 hash, ns;
 	int len, err;
 
-	err = make_skbs(run->pf, dev);
+	err = prepare_round(run, after, dev);
 	if (err)
 		return err;
 	hash = note_round(run, &accepted);
@@ -213,12 +227,9 @@ static int run_rounds(const struct run *run, unsigned int rounds, bool fresh, st
 			"{\"packets\":%u,\"accepted\":%u,\"dropped\":%u,\"verdicts\":\"%016llx\",\"ns\":[",
 			skb_count, accepted, skb_count - accepted, hash);
 	for (i = 0; i < rounds; i++) {
-		if (fresh) {
-			err = make_skbs(run->pf, dev);
-			if (err)
-				return err;
-		}
-		cond_resched();
+		err = prepare_round(run, after, dev);
+		if (err)
+			return err;
 		ns = measure_round(run);
 		len += scnprintf(result + len, sizeof(result) - len, "%s%llu", i ? "," : "", ns);
 	}
@@ -232,6 +243,8 @@ static int do_run(unsigned int pf, unsigned int hook, unsigned int rounds, const
 	struct net_device *dev;
 	int err;
 
+	if (strcmp(mode, "fresh") && strcmp(mode, "after"))
+		return -EINVAL;
 	if ((pf != NFPROTO_IPV4 && pf != NFPROTO_IPV6) || hook >= NF_INET_NUMHOOKS || !rounds || rounds > MAX_ROUNDS)
 		return -EINVAL;
 	dev = dev_get_by_name(run.net, name);
@@ -241,7 +254,7 @@ static int do_run(unsigned int pf, unsigned int hook, unsigned int rounds, const
 		run.in = dev;
 	if (hook != NF_INET_PRE_ROUTING && hook != NF_INET_LOCAL_IN)
 		run.out = dev;
-	err = run_rounds(&run, rounds, !strcmp(mode, "fresh"), dev);
+	err = run_rounds(&run, rounds, !strcmp(mode, "after"), dev);
 	forget_skbs();
 	dev_put(dev);
 	return err;

@@ -55,10 +55,8 @@ down_nft() { nft flush ruleset; }
 
 up_legacy() { "$(family "$1")tables-legacy-restore" <"$3"; }
 down_legacy() {
-	local module
 	printf '*raw\nCOMMIT\n' | "$(family "$1")tables-legacy-restore"
-	module=$(family "$1")table_raw
-	rmmod "$module"
+	rmmod "$(family "$1")table_raw"
 }
 
 up_iptnft() { "$(family "$1")tables-nft-restore" <"$3"; }

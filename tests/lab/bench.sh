@@ -70,7 +70,7 @@ verdicts() { sed -nE 's/.*"verdicts":"([0-9a-f]+)".*/\1/p' <<<"$1"; }
 
 # cell NAME PEER PF HOOK MODE ROUNDS RULES PACKETS VERDICTS
 cell() {
-	local name=$1 peer=$2 pf=$3 hook=$4 mode=$5 rounds=$6 rules=$7 packets=$8 expected=$9 start up down result got
+	local name=$1 peer=$2 pf=$3 hook=$4 mode=$5 rounds=$6 rules=$7 packets=$8 expected=$9 start result got
 	if [[ $packets != - && $packets != "$loaded_packets" ]]; then
 		cat "$FILES/$packets" >"$BENCH/packets"
 		loaded_packets=$packets

@@ -27,9 +27,6 @@ const PACKETS: usize = 2000;
 /// Cells of one machine: booting is most of what a short one takes.
 const AT_ONCE: usize = 100;
 
-/// PRE_ROUTING.
-const HOOK: u8 = 0;
-
 /// What hook_bench prints.
 #[derive(Debug, Deserialize)]
 struct Measured {
@@ -177,15 +174,16 @@ impl Plan {
             Family::V4 => 2,
             Family::V6 => 10,
         };
+        let (hook, mode) = cell.peer.hook();
         // pktgen makes packets of its own, and all of them are to be dropped.
         let (hook, packets, verdicts) = match cell.harness {
-            Harness::Hook => (HOOK.to_string(), packets.as_str(), verdicts.as_str()),
+            Harness::Hook => (hook.to_string(), packets.as_str(), verdicts.as_str()),
             Harness::Pktgen(burst) => (format!("pktgen{burst}"), "-", "-"),
         };
         self.lines += &format!(
             "{cell} {} {pf} {hook} {} {} {file} {packets} {verdicts}\n",
             cell.peer.script(),
-            cell.peer.mode(),
+            mode,
             cell.rounds(),
         );
         Ok(())

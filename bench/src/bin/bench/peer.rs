@@ -9,6 +9,10 @@ use anyhow::{anyhow, Error, Result};
 use nftrace_bench::render::{self, Fields, Unable, Verdicts};
 use nftrace_bench::rules::RuleSet;
 
+/// `NF_INET_PRE_ROUTING` and `NF_INET_LOCAL_IN`.
+const PRE_ROUTING: u8 = 0;
+const LOCAL_IN: u8 = 1;
+
 /// The port that is traced, or logged, where that is what is measured.
 pub(crate) const PORT: u16 = 8080;
 
@@ -51,7 +55,7 @@ peers! {
     Idle "idle" "idle" "nftrace, nothing traced, no policy",
     TraceMiss "trace-miss" "trace" "nftrace, tracing another port",
     TraceHit "trace-hit" "trace" "nftrace, a record of each packet into the ring",
-    TraceAgain "trace-again" "trace" "the same for a packet that had a record before",
+    TraceAgain "trace-again" "trace" "the same at the packet's second hook, LOCAL_IN",
     PortsMiss "ports-miss" "ports" "nftrace without the command (ports=), another port",
     PortsHit "ports-hit" "ports" "nftrace without the command (ports=), records for the kernel's log",
     Policy "policy" "policy" "nftrace, a policy",
@@ -113,11 +117,11 @@ impl Peer {
         )
     }
 
-    /// Whether each round has packets that nobody has seen, as hook_bench calls it.
-    pub(crate) const fn mode(self) -> &'static str {
+    /// Which hook is called, and with which packets, as hook_bench calls them.
+    pub(crate) const fn hook(self) -> (u8, &'static str) {
         match self {
-            Self::TraceAgain => "again",
-            _ => "fresh",
+            Self::TraceAgain => (LOCAL_IN, "after"),
+            _ => (PRE_ROUTING, "fresh"),
         }
     }
 
