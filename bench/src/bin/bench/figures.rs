@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use nftrace_tests::checkout::top;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,15 @@ pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) qemu: String,
     pub(crate) mitigations: String,
+}
+
+impl Machine {
+    /// Whether figures of both can be held against each other: the kernel's code is the same,
+    /// and what it has patched into itself.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (&self.kernel, &self.cpu, &self.mitigations)
+            == (&other.kernel, &other.cpu, &other.mitigations)
+    }
 }
 
 /// All cells of one model of processor.
@@ -73,6 +82,15 @@ impl Figures {
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     }
 
+    /// The same; none where nothing is stored.
+    pub(crate) fn load_any(folder: &Path, cpu: &str) -> Result<Self> {
+        if folder.join(file(cpu)).exists() {
+            Self::load(folder, cpu)
+        } else {
+            Ok(Self::default())
+        }
+    }
+
     /// A line for each cell, so that a difference between two runs can be read.
     pub(crate) fn store(&self, folder: &Path, cpu: &str) -> Result<()> {
         fs::create_dir_all(folder)?;
@@ -86,8 +104,24 @@ impl Figures {
     }
 
     /// Takes in what another run measured of the same machine.
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.machine = other.machine;
+    ///
+    /// # Errors
+    ///
+    /// It is another machine.
+    pub(crate) fn merge(&mut self, other: Self) -> Result<()> {
+        if self.machine == Machine::default() {
+            self.machine = other.machine;
+        } else if other.machine != Machine::default() {
+            ensure!(
+                self.machine.is_like(&other.machine),
+                "measured with kernel {} ({}), while the stored figures are of {} ({}): remove \
+                 the stored ones, and measure all anew",
+                other.machine.kernel,
+                other.machine.mitigations,
+                self.machine.kernel,
+                self.machine.mitigations
+            );
+        }
         self.life.extend(other.life);
         // A cell that there is now was not there for a reason that is gone, and the other way.
         self.unable
@@ -96,6 +130,7 @@ impl Figures {
             .retain(|name, _| !other.unable.contains_key(name));
         self.cells.extend(other.cells);
         self.unable.extend(other.unable);
+        Ok(())
     }
 }
 
@@ -136,5 +171,18 @@ mod tests {
         assert_eq!(read.machine, figures.machine);
         assert_eq!((read.cells, read.unable), (figures.cells, figures.unable));
         assert_eq!(read.life, figures.life);
+    }
+
+    #[test]
+    fn figures_of_another_kernel_are_not_mixed_in() {
+        let of = |kernel: &str| {
+            let mut figures = Figures::default();
+            figures.machine.kernel = kernel.to_owned();
+            figures
+        };
+        let mut stored = Figures::default();
+        stored.merge(of("7.3.4")).unwrap();
+        stored.merge(of("7.3.4")).unwrap();
+        assert!(stored.merge(of("7.3.5")).is_err());
     }
 }

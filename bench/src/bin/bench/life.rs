@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{anyhow, Context, Result};
+use anyhow::{Context, Result};
 use nftrace_bench::render::{policy, Verdicts};
 use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
 use nftrace_tests::vm::Vm;
+
+use crate::machine::run;
 
 /// Rules of the policies.
 pub(crate) const COUNTS: [usize; 4] = [100, 1000, 10_000, 100_000];
@@ -29,7 +31,7 @@ pub(crate) fn measure(cpu: &str) -> Result<BTreeMap<String, i64>> {
         let text = policy(&set, Verdicts::Drop);
         vm = vm.file(&format!("policy.{count}"), text.into_bytes());
     }
-    let report = vm.run().map_err(|failure| anyhow!("{failure}"))?;
+    let report = run(&vm)?;
     let text = report.file("life.txt").context("life.txt")?;
     let line = |line: &str| {
         let (name, value) = line.split_once(' ')?;

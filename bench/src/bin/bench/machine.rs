@@ -14,7 +14,7 @@ use nftrace_bench::packets::{self, PacketTuple};
 use nftrace_bench::rules::{Family, RuleSet, TCP};
 use nftrace_tests::checkout::top;
 use nftrace_tests::random::Random;
-use nftrace_tests::vm::Vm;
+use nftrace_tests::vm::{Report, Vm};
 use serde::Deserialize;
 
 use crate::cell::{Cell, Harness, Source, Traffic};
@@ -215,6 +215,21 @@ fn first_line(program: &str, argument: &str) -> String {
         .to_owned()
 }
 
+/// Runs a machine. Where the host is busy, some do not come up: these are started again.
+pub(crate) fn run(vm: &Vm) -> Result<Report> {
+    let mut tries = 3;
+    loop {
+        tries -= 1;
+        match vm.run() {
+            Ok(report) => return Ok(report),
+            Err(failure) if failure.output.is_empty() && tries > 0 => {
+                eprintln!("bench: {}: {}; once more", failure.test, failure.reason);
+            }
+            Err(failure) => return Err(anyhow!("{failure}")),
+        }
+    }
+}
+
 /// Measures cells in one machine.
 fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<Figures> {
     let mut all: Vec<Cell> = Family::ALL
@@ -236,7 +251,7 @@ fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<
     for (name, content) in plan.files {
         vm = vm.file(&name, content);
     }
-    let report = vm.run().map_err(|failure| anyhow!("{failure}"))?;
+    let report = run(&vm)?;
     let text = report.file("cells.jsonl").context("cells.jsonl")?;
     let lines: Vec<Line> = text
         .lines()

@@ -87,20 +87,21 @@ fn act(cli: &Cli) -> Result<()> {
         Action::Run { matrix, only } => {
             let mut cells = matrix.cells();
             cells.retain(|cell| only.iter().all(|part| cell.to_string().contains(part)));
-            let mut stored = Figures::load(&folder(), &cli.cpu).unwrap_or_default();
             machine::measure(&format!("bench {matrix}"), &cells, &cli.cpu, |figures| {
                 eprintln!("bench: {} cells more", figures.cells.len());
-                stored.merge(figures);
-                stored.store(&folder(), &cli.cpu)
+                store(&cli.cpu, figures)
             })
         }
         Action::Life => {
-            let mut stored = Figures::load(&folder(), &cli.cpu).unwrap_or_default();
-            stored.life = life::measure(&cli.cpu)?;
-            for (name, value) in &stored.life {
+            let life = life::measure(&cli.cpu)?;
+            for (name, value) in &life {
                 println!("{name:<16} {value:>12}");
             }
-            stored.store(&folder(), &cli.cpu)
+            let figures = Figures {
+                life,
+                ..Figures::default()
+            };
+            store(&cli.cpu, figures)
         }
         Action::Report => {
             let figures = Figures::load(&folder(), "max")?;
@@ -112,9 +113,17 @@ fn act(cli: &Cli) -> Result<()> {
             let measured = measure("bench check", &cells, &cli.cpu)?;
             let table = check::compare(&cells, &stored, &measured);
             println!("{table}");
+            if !stored.machine.is_like(&measured.machine) {
+                println!(
+                    "the stored figures are of kernel {}, and this is {}: nothing is decided; \
+                     `make bench` measures anew",
+                    stored.machine.kernel, measured.machine.kernel
+                );
+                return Ok(());
+            }
             ensure!(
                 table.failed() == 0,
-                "{} cells take more instructions than stored",
+                "{} cells failed; a change for the worse that is wanted is stored with `make bench`",
                 table.failed()
             );
             Ok(())
@@ -128,12 +137,16 @@ fn act(cli: &Cli) -> Result<()> {
     }
 }
 
+/// Adds figures to those that are stored; what was measured again is replaced.
+fn store(cpu: &str, figures: Figures) -> Result<()> {
+    let mut stored = Figures::load_any(&folder(), cpu)?;
+    stored.merge(figures)?;
+    stored.store(&folder(), cpu)
+}
+
 fn measure(name: &str, cells: &[Cell], cpu: &str) -> Result<Figures> {
     let mut all = Figures::default();
-    machine::measure(name, cells, cpu, |figures| {
-        all.merge(figures);
-        Ok(())
-    })?;
+    machine::measure(name, cells, cpu, |figures| all.merge(figures))?;
     Ok(all)
 }
 
