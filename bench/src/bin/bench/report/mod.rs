@@ -38,7 +38,7 @@ pub(crate) fn write(figures: &Figures, plain: Option<&Figures>) -> Result<()> {
     let view = View::new(figures)?;
     let plain = plain.map(View::new).transpose()?;
     let mut text = INTRODUCTION.to_owned();
-    let mut add = |part: String| write!(text, "{part}\n").expect("memory takes all");
+    let mut add = |part: String| writeln!(text, "{part}").expect("memory takes all");
     let machine = &figures.machine;
     add(format!(
         "Measured with kernel {} ({}), {}, `-cpu {}`.\n\n## Targets\n",
