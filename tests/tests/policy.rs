@@ -392,7 +392,7 @@ fn the_module_says_that_protection_ends(report: &Report) {
     let farewell = text(report, "farewell");
     assert!(farewell.contains("nothing is protected"), "{farewell}");
     assert_ne!(text(report, "tracked").trim(), "0", "conntrack was asked");
-    assert_eq!(text(report, "still_tracked"), "0\n".repeat(10));
+    assert_eq!(text(report, "still_tracked"), "0\n".repeat(8));
     let codes = codes(report);
     assert_ne!(codes["closed_rmmod"], 0);
     assert!(errors(report, "closed_rmmod").contains("in use"));
