@@ -108,10 +108,14 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}");
         }
-        assert_eq!(
-            text.matches("<polyline").count(),
-            4,
-            "two lines, two legends"
-        );
+        // Each is a line and its legend.
+        for colour in ["#0072B2", "#D55E00"] {
+            let lines = text.lines().filter(|line| line.starts_with("<polyline"));
+            assert_eq!(
+                lines.filter(|line| line.contains(colour)).count(),
+                2,
+                "{colour}"
+            );
+        }
     }
 }
