@@ -4,6 +4,7 @@
 # Each rule set that the test gives us is loaded by the tool that its name ends in, in a
 # namespace of its own.
 
+# shellcheck source=tests/lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 
 for file in /mnt/vmtest/rules-*; do
