@@ -32,6 +32,11 @@ pub(crate) trait Param {
     /// Why a value is refused.
     type Error<'a>: fmt::Display;
 
+    /// What whoever wrote it is told: that the value is wrong, unless it is something else.
+    fn error(_reason: &Self::Error<'_>) -> Error {
+        EINVAL
+    }
+
     /// Takes a new value; called before the module's init too.
     ///
     /// # Errors
@@ -119,7 +124,7 @@ pub(super) unsafe fn set<P: Param>(value: *const c_char) -> c_int {
                 "{}\n",
                 format_args!("{name}={}: refused: {reason}", Printable(value))
             );
-            EINVAL.to_errno()
+            P::error(&reason).to_errno()
         }
     }
 }

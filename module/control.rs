@@ -5,6 +5,9 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 
+use kernel::error::code::EINVAL;
+use kernel::error::Error;
+
 use nftrace_core::ports::{ParseError, PortList};
 
 use super::tracing::{self, Refused};
@@ -33,6 +36,13 @@ impl fmt::Display for PortsError<'_> {
 impl Param for Ports {
     const NAME: &'static str = "ports";
     type Error<'a> = PortsError<'a>;
+
+    fn error(reason: &PortsError<'_>) -> Error {
+        match reason {
+            PortsError::List(_) => EINVAL,
+            PortsError::Refused(refused) => refused.error(),
+        }
+    }
 
     fn set<'a>(value: &'a str, locked: &Locked) -> Result<(), PortsError<'a>> {
         let list = PortList::parse(value).map_err(PortsError::List)?;
