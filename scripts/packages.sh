@@ -12,6 +12,9 @@ TOOLCHAIN_PACKAGES=(
 	xz-utils zstd
 )
 
+# What the kernels of scripts/debug-kernel need beyond these: KASAN with Rust is for clang.
+DEBUG_PACKAGES=(clang lld llvm)
+
 # The userland of the guests in which the tests run.
 GUEST_PACKAGES=(
 	busybox-static conntrack crun curl docker-cli docker.io ethtool ipset iproute2 iptables iputils-ping kmod
