@@ -3,10 +3,12 @@
 #include <linux/bitfield.h>
 #include <linux/bpf.h>
 #include <linux/filter.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/netfilter_bridge.h>
 #include <linux/netdevice.h>
 #include <linux/random.h>
+#include <linux/sched.h>
 #include <linux/siphash.h>
 #include <linux/skbuff.h>
 #include <linux/tracepoint.h>
@@ -287,4 +289,19 @@ void nftrace_init_delayed_work(struct delayed_work *work, void (*run)(struct wor
 struct delayed_work *nftrace_to_delayed_work(struct work_struct *work)
 {
 	return to_delayed_work(work);
+}
+
+void nftrace_cond_resched(void)
+{
+	cond_resched();
+}
+
+u64 nftrace_ticks(void)
+{
+	return get_jiffies_64();
+}
+
+u32 nftrace_hz(void)
+{
+	return HZ;
 }

@@ -26,6 +26,9 @@ struct workqueue_struct;
 int nftrace_skb_network_offset(const struct sk_buff *skb);
 u16 nftrace_skb_protocol(const struct sk_buff *skb);
 u32 nftrace_skb_mark(const struct sk_buff *skb);
+void nftrace_cond_resched(void);
+u64 nftrace_ticks(void);
+u32 nftrace_hz(void);
 struct net_device *nftrace_skb_dev(const struct sk_buff *skb);
 bool nftrace_skb_is_second_pass(const struct sk_buff *skb);
 u16 nftrace_skb_gso_segs(const struct sk_buff *skb);
@@ -122,6 +125,7 @@ struct delayed_work *nftrace_to_delayed_work(struct work_struct *work);
 bool nftrace_param_bridge(void);
 bool nftrace_param_exit(void);
 u32 nftrace_param_ring_slots(void);
+u32 nftrace_param_max_bound(void);
 u32 nftrace_param_log_rate(void);
 
 /* What a policy needs of other modules: see policy.c. Each may sleep. */

@@ -166,6 +166,12 @@ pub(crate) fn ring_slots() -> u32 {
     unsafe { generated::nftrace_param_ring_slots() }
 }
 
+/// The value of `max_bound=` at this moment.
+pub(crate) fn max_bound() -> u32 {
+    // SAFETY: The function has no preconditions.
+    unsafe { generated::nftrace_param_max_bound() }
+}
+
 /// The value of `log_rate=` at this moment.
 pub(crate) fn log_rate() -> u32 {
     // SAFETY: The function has no preconditions.

@@ -53,6 +53,10 @@ static unsigned int ring_slots;
 module_param(ring_slots, uint, 0444);
 MODULE_PARM_DESC(ring_slots, "records that the ring of each CPU holds, 320 bytes each, a power of two from 64 to 1048576; 0 (default): 4096, fewer where all rings would take more than 64 MiB");
 
+static unsigned int max_bound = 1024;
+module_param(max_bound, uint, 0644);
+MODULE_PARM_DESC(max_bound, "steps that a policy may cost a packet: one that can cost more is refused; default 1024");
+
 static unsigned int log_rate = 1000;
 module_param(log_rate, uint, 0644);
 MODULE_PARM_DESC(log_rate, "records a second and namespace that are printed; default 1000");
@@ -72,6 +76,11 @@ bool nftrace_param_exit(void)
 u32 nftrace_param_ring_slots(void)
 {
 	return ring_slots;
+}
+
+u32 nftrace_param_max_bound(void)
+{
+	return READ_ONCE(max_bound);
 }
 
 void nftrace_param_lock(void)

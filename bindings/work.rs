@@ -18,6 +18,35 @@ use kernel::types::Opaque;
 
 use super::generated;
 
+/// Lets others run, in the middle of something long; no where a signal wants it to end.
+/// May sleep.
+pub(crate) fn pause() -> bool {
+    // SAFETY: Only what is called in process context, without a lock that spins, calls this.
+    unsafe { generated::nftrace_cond_resched() };
+    !kernel::current!().signal_pending()
+}
+
+/// Ticks of the kernel's timer since shortly before it started.
+#[inline]
+pub(crate) fn ticks() -> u64 {
+    // SAFETY: The function has no preconditions.
+    unsafe { generated::nftrace_ticks() }
+}
+
+/// How many ticks a second has.
+pub(crate) fn ticks_of_a_second() -> u64 {
+    // SAFETY: The function has no preconditions.
+    u64::from(unsafe { generated::nftrace_hz() })
+}
+
+/// When a tick was, in nanoseconds of the monotonic clock.
+pub(crate) fn time_of(tick: u64) -> u64 {
+    let since = ticks().saturating_sub(tick);
+    let second = 1_000_000_000_u64;
+    let since = since.saturating_mul(second.checked_div(ticks_of_a_second()).unwrap_or(0));
+    crate::module::datapath::now().saturating_sub(since)
+}
+
 /// What a [`Worker`] runs.
 pub(crate) trait Task: Send + Sync + 'static {
     /// Does what there is to do; may sleep; never runs twice at once.

@@ -59,6 +59,12 @@ impl Limiter {
 pub struct Bucket(AtomicU64);
 
 impl Bucket {
+    /// Has what is left of another one, which goes.
+    pub fn take_over(&self, other: &Self) {
+        self.0
+            .store(other.0.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Takes a token at `time`, in nanoseconds, if there is one, where `events` new
     /// ones come in so many `seconds`, and no more than `burst` are kept.
     #[inline]

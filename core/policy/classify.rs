@@ -5,138 +5,11 @@
 use ::core::net::IpAddr;
 
 use super::condition::{Kind, Place};
-use super::layout::{
-    Answer, Cgroup, Condition, New, Pattern, Pool, Range128, Range32, Rule, ELSE_ACCEPT, IPV4,
-    IPV6, SHADOW,
-};
-use super::tables::Tables;
+use super::decision::{Action, By, Decision, Observer, Outcome, Subject};
+use super::forest::{Class, Forest, Found, Key4, Key6, Lookup, Shape};
+use super::layout::{Condition, New, Pattern, Pool, Range128, Range32, Rule, IPV4, IPV6, SHADOW};
+use super::tables::{partition, Tables};
 use crate::packet::{Icmp, Packet, Tcp, Transport};
-use crate::record::{Socket, Verdict};
-
-/// What is to become of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// It goes on to the next hook function.
-    Accept,
-    /// It is gone.
-    Drop,
-    /// It is gone, and its sender is told.
-    Reject(Answer),
-    /// A program in this namespace decides.
-    Queue {
-        /// The number of the queue.
-        number: u16,
-        /// Whether it goes on when no program does.
-        else_accept: bool,
-    },
-}
-
-impl Action {
-    /// What of it a record says.
-    #[inline]
-    pub const fn verdict(self) -> Verdict {
-        match self {
-            Self::Accept => Verdict::Accept,
-            Self::Drop => Verdict::Drop,
-            Self::Reject(_) => Verdict::Reject,
-            Self::Queue { .. } => Verdict::Queue,
-        }
-    }
-
-    #[inline]
-    fn of(rule: &Rule) -> Self {
-        match rule.verdict {
-            0 => Self::Accept,
-            2 => Self::Reject(Answer::from_number(rule.answer).unwrap_or(Answer::Fitting)),
-            3 => Self::Queue {
-                number: rule.queue,
-                else_accept: rule.flags & ELSE_ACCEPT != 0,
-            },
-            _ => Self::Drop,
-        }
-    }
-
-    #[inline]
-    const fn of_default(number: u8) -> Self {
-        if number == Verdict::Accept as u8 {
-            Self::Accept
-        } else {
-            Self::Drop
-        }
-    }
-}
-
-/// What decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// The rule of this number, from 0.
-    Rule(u32),
-    /// No rule: the default of the hook.
-    Default,
-    /// No rule: the default of namespaces that are new.
-    New,
-    /// The packet cannot be read.
-    Malformed,
-    /// A later fragment, and this rule would have to know more of it.
-    Fragment(u32),
-}
-
-/// What a policy says about a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What is to become of it.
-    pub action: Action,
-    /// What decided.
-    pub by: By,
-}
-
-/// What surrounds a packet. Only what is asked for is found out.
-pub trait Subject {
-    /// The cookie of the namespace.
-    fn cookie(&self) -> u64;
-    /// Whether the namespace was made after the policy was loaded.
-    fn is_in_new_namespace(&self) -> bool;
-    /// The name of the device through which it came, padded with zeroes.
-    fn input(&self) -> [u8; 16];
-    /// The name of the device through which it will leave, padded with zeroes.
-    fn output(&self) -> [u8; 16];
-    /// The firewall mark.
-    fn mark(&self) -> u32;
-    /// How conntrack sees it: one of the `STATE_…` bits.
-    fn state(&self) -> u32;
-    /// Where its connection's first packet went, before NAT: address and port.
-    fn original_destination(&self) -> Option<(IpAddr, Option<u16>)>;
-    /// The local socket.
-    fn socket(&self) -> Option<Socket>;
-    /// Whether the local socket is of this cgroup or of one below it.
-    fn is_of(&self, cgroup: &Cgroup) -> bool;
-}
-
-/// What came of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is for the other family.
-    OtherFamily,
-    /// Its condition of this number, from 0, is not met.
-    NotMet(u16),
-    /// Its condition of this number cannot be known of a later fragment.
-    Unknown(u16),
-    /// All conditions are met, but it matched as often as it may.
-    OverLimit,
-    /// It matches.
-    Matched,
-}
-
-/// Is told what rules come to, and keeps their limits.
-pub trait Observer {
-    /// A rule was asked.
-    #[inline]
-    fn tried(&mut self, _number: u32, _rule: &Rule, _outcome: Outcome) {}
-    /// Whether a rule with a limit, all of whose conditions are met, may match once more.
-    fn is_within_limit(&mut self, number: u32, rule: &Rule) -> bool;
-    /// A rule matches that is not enforced.
-    fn shadowed(&mut self, number: u32, rule: &Rule);
-}
 
 /// Whether a condition is met.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -156,21 +29,6 @@ impl From<bool> for Met {
             Self::No
         }
     }
-}
-
-/// How many elements of a sorted set come before the first that `is_behind`.
-#[inline]
-fn partition<T>(set: &[T], is_before: impl Fn(&T) -> bool) -> usize {
-    let (mut low, mut high) = (0_usize, set.len());
-    while low < high {
-        let middle = low.wrapping_add(high.wrapping_sub(low) >> 1);
-        if set.get(middle).is_some_and(&is_before) {
-            low = middle.wrapping_add(1);
-        } else {
-            high = middle;
-        }
-    }
-    low
 }
 
 #[inline]
@@ -341,15 +199,9 @@ impl<S: Subject> Question<'_, S> {
     }
 
     #[inline]
-    fn outcome(&self, rule: &Rule, family: u8) -> Outcome {
-        if rule.families & family == 0 {
-            return Outcome::OtherFamily;
-        }
-        let first = rule.first_condition as usize;
-        let end = first.wrapping_add(usize::from(rule.conditions));
-        let conditions = self.tables.conditions.get(first..end).unwrap_or_default();
+    fn outcome(&self, rule: &Rule) -> Outcome {
         let mut unknown = None;
-        for (number, condition) in (0_u16..=u16::MAX).zip(conditions) {
+        for (number, condition) in (0_u16..=u16::MAX).zip(self.tables.conditions_of(rule)) {
             match self.is_met(condition) {
                 Met::Yes => {}
                 Met::No => return Outcome::NotMet(number),
@@ -357,6 +209,108 @@ impl<S: Subject> Question<'_, S> {
             }
         }
         unknown.map_or(Outcome::Matched, Outcome::Unknown)
+    }
+
+    /// The first rule of a forest that decides, and whether it knows enough to.
+    #[inline]
+    fn first<T: Shape, O: Observer>(
+        &self,
+        forest: &Forest,
+        lookup: &Lookup<'_, T>,
+        observer: &mut O,
+    ) -> Found {
+        let outcome = |number: u32| match self.tables.rules.get(number as usize) {
+            Some(rule) => self.outcome(rule),
+            None => Outcome::OtherFamily,
+        };
+        if forest.is_special == 0 {
+            return lookup.first(forest, outcome);
+        }
+        lookup.each(forest, outcome, |number, outcome| {
+            match self.tables.rules.get(number as usize) {
+                Some(rule) => decides(number, rule, outcome, observer) == Tried::Decides,
+                None => false,
+            }
+        })
+    }
+
+    /// The rule that decides at a place.
+    #[inline]
+    fn found<O: Observer>(&self, place: Place, observer: &mut O) -> Found {
+        let packet = self.packet;
+        let (class, ports) = if self.is_later_fragment {
+            (Class::Fragment, (0, 0))
+        } else {
+            match packet.ports() {
+                Some(ports) => (Class::Ports, (ports.src, ports.dst)),
+                None => (Class::NoPorts, (0, 0)),
+            }
+        };
+        let forest = self
+            .tables
+            .forest(packet.src.is_ipv6(), class.root(place))?;
+        let namespace = if self.tables.namespaces.is_empty() {
+            0
+        } else {
+            self.tables.namespace(self.subject.cookie())
+        };
+        let protocol = packet.protocol.0;
+        let (tables, is_fragment) = (self.tables, self.is_later_fragment);
+        match (packet.src, packet.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let key = Key4::new(src.to_bits(), dst.to_bits(), ports, protocol, namespace);
+                let lookup = Lookup {
+                    tables,
+                    boxes: tables.boxes4,
+                    key: &key,
+                    is_fragment,
+                };
+                self.first(forest, &lookup, observer)
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                let key = Key6::new(src.to_bits(), dst.to_bits(), ports, protocol, namespace);
+                let lookup = Lookup {
+                    tables,
+                    boxes: tables.boxes6,
+                    key: &key,
+                    is_fragment,
+                };
+                self.first(forest, &lookup, observer)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a rule that was asked does to the question.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tried {
+    /// The next rule is asked.
+    GoesOn,
+    /// It decides, or says that nobody can.
+    Decides,
+}
+
+/// Has a rule do what it does besides deciding.
+#[inline]
+fn decides<O: Observer>(number: u32, rule: &Rule, outcome: Outcome, observer: &mut O) -> Tried {
+    let mut outcome = outcome;
+    if outcome == Outcome::Matched
+        && rule.limit.events != 0
+        && !observer.is_within_limit(number, rule)
+    {
+        outcome = Outcome::OverLimit;
+    }
+    observer.tried(number, rule, outcome);
+    match outcome {
+        Outcome::OtherFamily | Outcome::NotMet(_) | Outcome::OverLimit => Tried::GoesOn,
+        _ if rule.flags & SHADOW != 0 => {
+            if outcome == Outcome::Matched {
+                observer.shadowed(number, rule);
+            }
+            Tried::GoesOn
+        }
+        Outcome::Unknown(_) | Outcome::Matched => Tried::Decides,
     }
 }
 
@@ -369,6 +323,51 @@ pub fn classify<S: Subject, O: Observer>(
     packet: Option<&Packet>,
     subject: &S,
     observer: &mut O,
+) -> Decision {
+    decide(tables, place, packet, subject, |question| {
+        question.found(place, observer)
+    })
+}
+
+/// The same, rule by rule, as it is written down: it tells `observer` of each one. It
+/// says what [`classify()`] has to say.
+pub fn classify_in_order<S: Subject, O: Observer>(
+    tables: &Tables<'_>,
+    place: Place,
+    packet: Option<&Packet>,
+    subject: &S,
+    observer: &mut O,
+) -> Decision {
+    decide(tables, place, packet, subject, |question| {
+        let family = if question.packet.src.is_ipv4() {
+            IPV4
+        } else {
+            IPV6
+        };
+        for (number, rule) in (0_u32..=u32::MAX).zip(tables.rules) {
+            if !rule.is_at(place) {
+                continue;
+            }
+            let outcome = if rule.families & family == 0 {
+                Outcome::OtherFamily
+            } else {
+                question.outcome(rule)
+            };
+            if decides(number, rule, outcome, observer) == Tried::Decides {
+                return Some((number, outcome));
+            }
+        }
+        None
+    })
+}
+
+#[inline]
+fn decide<'a, S: Subject>(
+    tables: &'a Tables<'a>,
+    place: Place,
+    packet: Option<&'a Packet>,
+    subject: &'a S,
+    find: impl FnOnce(&Question<'a, S>) -> Found,
 ) -> Decision {
     let header = tables.header;
     let new = match New::from_number(header.new) {
@@ -388,44 +387,24 @@ pub fn classify<S: Subject, O: Observer>(
             by: By::Malformed,
         };
     };
-    let family = if packet.src.is_ipv4() { IPV4 } else { IPV6 };
     let question = Question {
         tables,
         packet,
         subject,
         is_later_fragment: packet.fragment.is_some_and(|fragment| fragment.offset != 0),
     };
-    for number in tables.chain(place) {
-        let Some(rule) = tables.rules.get(*number as usize) else {
-            continue;
-        };
-        let mut outcome = question.outcome(rule, family);
-        if outcome == Outcome::Matched
-            && rule.limit.events != 0
-            && !observer.is_within_limit(*number, rule)
-        {
-            outcome = Outcome::OverLimit;
+    if let Some((number, outcome)) = find(&question) {
+        if matches!(outcome, Outcome::Unknown(_)) {
+            return Decision {
+                action: Action::of_default(header.fragments),
+                by: By::Fragment(number),
+            };
         }
-        observer.tried(*number, rule, outcome);
-        match outcome {
-            Outcome::OtherFamily | Outcome::NotMet(_) | Outcome::OverLimit => {}
-            _ if rule.flags & SHADOW != 0 => {
-                if outcome == Outcome::Matched {
-                    observer.shadowed(*number, rule);
-                }
-            }
-            Outcome::Unknown(_) => {
-                return Decision {
-                    action: Action::of_default(header.fragments),
-                    by: By::Fragment(*number),
-                };
-            }
-            Outcome::Matched => {
-                return Decision {
-                    action: Action::of(rule),
-                    by: By::Rule(*number),
-                };
-            }
+        if let Some(rule) = tables.rules.get(number as usize) {
+            return Decision {
+                action: Action::of(rule),
+                by: By::Rule(number),
+            };
         }
     }
     let default = header.defaults.get(place.number()).copied().unwrap_or(0);

@@ -125,6 +125,21 @@ impl Kind {
         }
     }
 
+    /// Whether the transport header says it, which later fragments do not have.
+    #[inline]
+    pub const fn is_of_transport(self) -> bool {
+        self.is_of_ports() || matches!(self, Self::Icmp | Self::TcpFlags)
+    }
+
+    /// Whether it is about ports.
+    #[inline]
+    pub const fn is_of_ports(self) -> bool {
+        matches!(
+            self,
+            Self::SourcePort | Self::DestinationPort | Self::EitherPort
+        )
+    }
+
     /// Whether conntrack says it.
     #[inline]
     pub const fn needs_conntrack(self) -> bool {

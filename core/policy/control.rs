@@ -51,8 +51,12 @@ pub struct Load {
     /// Set by the module where it refuses: [`super::Flaw`], or 0; [`MISSING`] and
     /// what it is in `missing`.
     pub flaw: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Set by the module: how many steps a packet costs at most.
+    pub bound: u32,
+    /// Set by the module: nanoseconds that verifying took.
+    pub verified: u64,
+    /// Set by the module: bytes of the kernel's memory that the policy takes.
+    pub memory: u64,
     /// Set by the module: which kernel module the policy needs and there is not.
     pub missing: [u8; 32],
 }

@@ -4,17 +4,28 @@
 //! this order, without gaps:
 //!
 //! rules ([`Rule`]), sets of 128-bit ranges ([`Range128`]), of words (`u64`), of
-//! cgroups ([`Cgroup`]), of names ([`Pattern`]), conditions ([`Condition`]), the
-//! spans of the four pools and of the 32-bit one ([`Span`], in the order of
-//! [`Pool`]), sets of 32-bit ranges ([`Range32`]), chains (`u32`), text (UTF-8).
+//! cgroups ([`Cgroup`]), of names ([`Pattern`]), namespaces (`u64`), nodes (`u64`, see
+//! [`super::forest::Node`]), boxes of IPv6 ([`super::forest::Box6`]), conditions
+//! ([`Condition`]), the spans of the five pools ([`Span`], in the order of [`Pool`]),
+//! sets of 32-bit ranges ([`Range32`]), boxes of IPv4 ([`super::forest::Box4`]), forests
+//! ([`super::forest::Forest`]), trees ([`super::forest::Tree`]), entries of leaves
+//! (`u32`), homes (`u8`), text (UTF-8).
+//!
+//! The rules are the policy; what [`super::forest`] has is an index of them.
 
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::condition::Place;
+use super::forest::ROOTS;
 
 /// What a blob begins with: `nftp`.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"nftp");
 
 /// The largest blob, in bytes.
 pub const MAX_BLOB: usize = 64 << 20;
+
+/// Steps that a packet may cost at most, unless the module is told otherwise.
+pub const MAX_BOUND: u32 = 1024;
 
 /// Hooks that a rule may be at: the five of the IP families, then the five of the bridge family.
 pub const PLACES: usize = 10;
@@ -57,8 +68,25 @@ pub struct Header {
     pub sets: [u32; POOLS],
     /// Elements of all sets of each pool.
     pub elements: [u32; POOLS],
-    /// Rules at each place, that is entries of its chain.
-    pub chains: [u32; PLACES],
+    /// Namespaces that rules name, by their cookies in order.
+    pub namespaces: u32,
+    /// Boxes of IPv4 rules, by rule.
+    pub boxes4: u32,
+    /// Boxes of IPv6 rules, by rule.
+    pub boxes6: u32,
+    /// Forests.
+    pub forests: u32,
+    /// Trees of all forests.
+    pub trees: u32,
+    /// Nodes of all trees.
+    pub nodes: u32,
+    /// Entries of all leaves.
+    pub entries: u32,
+    /// Homes of all forests.
+    pub homes: u32,
+    /// Of IPv4 and of IPv6, by [`super::forest::Class::root`]: 1 and the number of the
+    /// forest; 0 where no rule can match.
+    pub roots: [[u32; ROOTS]; 2],
     /// Bytes of the text: the policy as its author can read it.
     pub text: u32,
     /// The default of each place, as [`crate::record::Verdict`]: accept or drop.
@@ -137,8 +165,10 @@ pub struct Rule {
     pub answer: u8,
     /// The number of the queue.
     pub queue: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// Which sides of its IPv4 boxes are split: see [`super::forest::each_box`].
+    pub split4: u8,
+    /// Which of its IPv6 boxes.
+    pub split6: u8,
     /// How often it may match.
     pub limit: Rate,
     /// How many matches may come at once, for a limit.
@@ -151,6 +181,14 @@ pub struct Rule {
     pub text_len: u32,
     /// Zero.
     pub reserved2: u32,
+}
+
+impl Rule {
+    /// Whether it is asked at a place.
+    #[inline]
+    pub const fn is_at(&self, place: Place) -> bool {
+        self.places & 1_u16.wrapping_shl(place.bit()) != 0
+    }
 }
 
 /// In [`Rule::families`].
@@ -326,7 +364,11 @@ impl Pattern {
     #[inline]
     pub fn matches(&self, name: &[u8; 16]) -> bool {
         // The zero behind the name is compared too, where nothing may follow.
-        let len = usize::from(self.len).wrapping_add(usize::from(self.is_prefix == 0));
-        self.name.iter().zip(name).take(len).all(|(a, b)| a == b)
+        let len = u32::from(self.len).wrapping_add(u32::from(self.is_prefix == 0));
+        let bits = len.wrapping_mul(8).min(128);
+        let mask = u128::MAX
+            .checked_shr(128_u32.wrapping_sub(bits))
+            .unwrap_or(0);
+        (u128::from_le_bytes(self.name) ^ u128::from_le_bytes(*name)) & mask == 0
     }
 }

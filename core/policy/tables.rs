@@ -5,9 +5,9 @@
 use zerocopy::FromBytes as _;
 use zerocopy::{Immutable, KnownLayout};
 
-use super::condition::Place;
+use super::forest::{Box4, Box6, Forest, Tree};
 use super::layout::{
-    Cgroup, Condition, Header, Pattern, Pool, Range128, Range32, Rule, Span, MAGIC, PLACES, POOLS,
+    Cgroup, Condition, Header, Pattern, Pool, Range128, Range32, Rule, Span, MAGIC, POOLS,
 };
 use super::verify::{Flaw, Refusal};
 use crate::abi::ABI;
@@ -34,8 +34,22 @@ pub struct Tables<'a> {
     pub cgroups: &'a [Cgroup],
     /// A pool.
     pub patterns: &'a [Pattern],
-    /// The numbers of the rules of all places, one place behind the other.
-    pub chains: &'a [u32],
+    /// The cookies of the namespaces that rules name, in order.
+    pub namespaces: &'a [u64],
+    /// The boxes of IPv4 rules.
+    pub boxes4: &'a [Box4],
+    /// The boxes of IPv6 rules.
+    pub boxes6: &'a [Box6],
+    /// The forests.
+    pub forests: &'a [Forest],
+    /// The trees of all forests.
+    pub trees: &'a [Tree],
+    /// The nodes of all trees.
+    pub nodes: &'a [u64],
+    /// The entries of all leaves.
+    pub entries: &'a [u32],
+    /// The homes of all forests.
+    pub homes: &'a [u8],
     /// The policy as its author can read it.
     pub text: &'a [u8],
 }
@@ -49,12 +63,6 @@ where
     let part = bytes.get(..size)?;
     *bytes = bytes.get(size..)?;
     <[T]>::ref_from_bytes(part).ok()
-}
-
-fn sum(counts: &[u32]) -> Option<u32> {
-    counts
-        .iter()
-        .try_fold(0, |sum: u32, count| sum.checked_add(*count))
 }
 
 impl<'a> Tables<'a> {
@@ -87,6 +95,9 @@ impl<'a> Tables<'a> {
             words: take(rest, words)?,
             cgroups: take(rest, cgroups)?,
             patterns: take(rest, patterns)?,
+            namespaces: take(rest, header.namespaces)?,
+            nodes: take(rest, header.nodes)?,
+            boxes6: take(rest, header.boxes6)?,
             conditions: take(rest, header.conditions)?,
             spans: [
                 take(rest, s32)?,
@@ -96,24 +107,38 @@ impl<'a> Tables<'a> {
                 take(rest, spatterns)?,
             ],
             ranges32: take(rest, n32)?,
-            chains: take(rest, sum(&header.chains)?)?,
+            boxes4: take(rest, header.boxes4)?,
+            forests: take(rest, header.forests)?,
+            trees: take(rest, header.trees)?,
+            entries: take(rest, header.entries)?,
+            homes: take(rest, header.homes)?,
             text: take(rest, header.text)?,
         })
     }
 
-    /// The numbers of the rules that are asked at a place, in order.
+    /// The conditions of a rule.
     #[inline]
-    pub fn chain(&self, place: Place) -> &'a [u32] {
-        let mut first = 0_usize;
-        for (number, count) in self.header.chains.iter().enumerate() {
-            let count = *count as usize;
-            if number == place.number() {
-                let end = first.wrapping_add(count);
-                return self.chains.get(first..end).unwrap_or_default();
-            }
-            first = first.wrapping_add(count);
+    pub fn conditions_of(&self, rule: &Rule) -> &'a [Condition] {
+        let first = rule.first_condition as usize;
+        let end = first.wrapping_add(usize::from(rule.conditions));
+        self.conditions.get(first..end).unwrap_or_default()
+    }
+
+    /// The forest of a root; none where no rule can match.
+    #[inline]
+    pub fn forest(&self, is_ipv6: bool, root: usize) -> Option<&'a Forest> {
+        let number = *self.header.roots.get(usize::from(is_ipv6))?.get(root)?;
+        self.forests.get(number.checked_sub(1)? as usize)
+    }
+
+    /// The number of a namespace, from 1; 0 where no rule names it.
+    #[inline]
+    pub fn namespace(&self, cookie: u64) -> u16 {
+        let at = partition(self.namespaces, |known| *known < cookie);
+        match self.namespaces.get(at) {
+            Some(known) if *known == cookie => u16::try_from(at).unwrap_or(0).wrapping_add(1),
+            _ => 0,
         }
-        &[]
     }
 
     /// The text of a rule.
@@ -140,4 +165,20 @@ impl<'a> Tables<'a> {
     }
 }
 
-const _: () = assert!(PLACES == 10 && size_of::<Header>() % 8 == 0 && size_of::<Rule>() % 8 == 0);
+const _: () = assert!(size_of::<Header>() % 8 == 0 && size_of::<Rule>() % 8 == 0);
+const _: () = assert!(size_of::<Box6>() % 8 == 0 && size_of::<Box4>() == 36);
+
+/// How many elements of a sorted set come before the first that `is_before` does not hold for.
+#[inline]
+pub(super) fn partition<T>(set: &[T], is_before: impl Fn(&T) -> bool) -> usize {
+    let (mut low, mut high) = (0_usize, set.len());
+    while low < high {
+        let middle = low.wrapping_add(high.wrapping_sub(low) >> 1);
+        if set.get(middle).is_some_and(&is_before) {
+            low = middle.wrapping_add(1);
+        } else {
+            high = middle;
+        }
+    }
+    low
+}

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Whether a blob is sound: every number in it in its range, every order kept,
-//! nothing in it that is used twice or by nobody, and no condition at a hook that
-//! cannot know it. It is done in one pass: its time is in proportion to the blob.
+//! nothing in it that is used twice or by nobody, no condition at a hook that cannot
+//! know it, and an index that is proved to say what the rules say
+//! ([`super::forest`]).
 
 use ::core::fmt;
 
 use super::condition::{Kind, Place};
+use super::forest::Verifier;
 use super::layout::{
-    Answer, Condition, New, Pool, Rate, Rule, Span, ELSE_ACCEPT, IPV4, IPV6, LOG, MAX_BLOB, PLACES,
-    SHADOW,
+    Answer, Condition, New, Pool, Rate, Rule, Span, ELSE_ACCEPT, IPV4, IPV6, LOG, MAX_BLOB,
+    MAX_BOUND, PLACES, SHADOW,
 };
 use super::tables::Tables;
 use crate::record::Verdict;
@@ -40,18 +42,36 @@ pub enum Flaw {
     Condition = 10,
     /// A condition or verdict at a hook where it cannot be.
     Place = 11,
-    /// A chain does not have the rules of its place.
-    Chain = 12,
+    /// The namespaces are not sorted, or too many.
+    Namespaces = 12,
     /// A rate without a time, or a time or burst without a rate.
     Rate = 13,
     /// The text of a rule lies outside of the text.
     Text = 14,
+    /// The boxes of a rule are not those that it has, or too many.
+    Boxes = 15,
+    /// A forest does not lie behind the one before, or is of nobody.
+    Forest = 16,
+    /// A tree is none: a node or an entry is of several, or of nobody, or too deep.
+    Tree = 17,
+    /// A hook has no forest though it has rules, or that of other rules.
+    Root = 18,
+    /// A leaf names a box that is not of its hook.
+    Entry = 19,
+    /// A box has no home, or a home has no box.
+    Home = 20,
+    /// A box is overlooked somewhere in its tree.
+    Overlooked = 21,
+    /// Some packet would cost more steps than are allowed; as many.
+    Bound = 22,
+    /// A signal came.
+    Interrupted = 23,
 }
 
 impl Flaw {
     /// That of its number.
     pub fn from_number(number: u8) -> Option<Self> {
-        const ALL: [Flaw; 14] = [
+        const ALL: [Flaw; 23] = [
             Flaw::NotABlob,
             Flaw::Abi,
             Flaw::Size,
@@ -63,9 +83,18 @@ impl Flaw {
             Flaw::Rule,
             Flaw::Condition,
             Flaw::Place,
-            Flaw::Chain,
+            Flaw::Namespaces,
             Flaw::Rate,
             Flaw::Text,
+            Flaw::Boxes,
+            Flaw::Forest,
+            Flaw::Tree,
+            Flaw::Root,
+            Flaw::Entry,
+            Flaw::Home,
+            Flaw::Overlooked,
+            Flaw::Bound,
+            Flaw::Interrupted,
         ];
         ALL.into_iter().find(|flaw| *flaw as u8 == number)
     }
@@ -84,9 +113,18 @@ impl Flaw {
             Self::Rule => "has a rule with a value that there is not",
             Self::Condition => "has a condition with a value that there is not",
             Self::Place => "has a rule at a hook where it cannot be decided",
-            Self::Chain => "has a hook with other rules than those that are for it",
+            Self::Namespaces => "has namespaces that are not sorted",
             Self::Rate => "has a rate that is none",
             Self::Text => "has a rule whose text is not there",
+            Self::Boxes => "has a rule whose boxes are not its own",
+            Self::Forest => "has a forest that is nobody's, or not in its place",
+            Self::Tree => "has a tree that is none",
+            Self::Root => "has a hook with the index of other rules",
+            Self::Entry => "has an index that names a rule of another hook",
+            Self::Home => "has a rule that is in no tree",
+            Self::Overlooked => "has an index that overlooks a rule",
+            Self::Bound => "costs some packets more steps than are allowed",
+            Self::Interrupted => "was not verified to the end",
         }
     }
 }
@@ -106,7 +144,13 @@ impl fmt::Display for Refusal {
         f.write_str("the policy ")?;
         f.write_str(self.flaw.what())?;
         match self.flaw {
-            Flaw::NotABlob | Flaw::Abi | Flaw::Size | Flaw::TooLarge | Flaw::Header => Ok(()),
+            Flaw::NotABlob
+            | Flaw::Abi
+            | Flaw::Size
+            | Flaw::TooLarge
+            | Flaw::Header
+            | Flaw::Namespaces
+            | Flaw::Interrupted => Ok(()),
             _ => write!(f, " (number {})", self.offset),
         }
     }
@@ -127,6 +171,8 @@ pub struct Needs {
     pub log: bool,
     /// Some rule is at a hook of the bridge family, or some default there is drop.
     pub bridge: bool,
+    /// How many steps a packet costs at most: see [`Limits::max_bound`].
+    pub bound: u32,
 }
 
 const fn is_default(number: u8) -> bool {
@@ -137,7 +183,7 @@ const fn is_rate(rate: Rate) -> bool {
     (rate.events == 0) == (rate.seconds == 0)
 }
 
-fn refuse<T>(number: usize, flaw: Flaw) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(number: usize, flaw: Flaw) -> Result<T, Refusal> {
     Err(Refusal {
         offset: u32::try_from(number).unwrap_or(u32::MAX),
         flaw,
@@ -239,7 +285,7 @@ impl Tables<'_> {
             return Some(Flaw::Condition);
         }
         Place::all()
-            .filter(|place| is_at(rule, *place))
+            .filter(|place| rule.is_at(*place))
             .any(|place| place.refuses(kind).is_some())
             .then_some(Flaw::Place)
     }
@@ -251,7 +297,7 @@ impl Tables<'_> {
             && rule.families & !(IPV4 | IPV6) == 0
             && rule.flags & !(SHADOW | LOG | ELSE_ACCEPT) == 0
             && Answer::from_number(rule.answer).is_some()
-            && rule.reserved == 0
+            && rule.split4 | rule.split6 < 1 << 6
             && rule.reserved2 == 0;
         let queues = rule.verdict == Verdict::Queue as u8;
         let rejects = rule.verdict == Verdict::Reject as u8;
@@ -260,7 +306,7 @@ impl Tables<'_> {
         if !is_good || !has_operands || rule.verdict > Verdict::Queue as u8 {
             return Some(Flaw::Rule);
         }
-        for place in Place::all().filter(|place| is_at(rule, *place)) {
+        for place in Place::all().filter(|place| rule.is_at(*place)) {
             if (rejects && place.refuses_reject().is_some())
                 || (queues && place.refuses_queue().is_some())
             {
@@ -307,35 +353,16 @@ impl Tables<'_> {
         }
     }
 
-    fn verify_chains(&self) -> Result<(), Refusal> {
-        for place in Place::all() {
-            let mut chain = self.chain(place).iter();
-            let mut number = 0_u32;
-            for rule in self.rules {
-                if is_at(rule, place) && chain.next() != Some(&number) {
-                    return refuse(place.number(), Flaw::Chain);
-                }
-                number = number.wrapping_add(1);
-            }
-            if chain.next().is_some() {
-                return refuse(place.number(), Flaw::Chain);
-            }
-        }
-        Ok(())
-    }
-
     fn needs(&self) -> Needs {
         let mut needs = Needs::default();
         for rule in self.rules {
             needs.reject |= rule.verdict == Verdict::Reject as u8;
             needs.queue |= rule.verdict == Verdict::Queue as u8;
             needs.log |= rule.flags & LOG != 0;
-            for place in Place::all().filter(|place| is_at(rule, *place)) {
+            for place in Place::all().filter(|place| rule.is_at(*place)) {
                 needs.bridge |= place.is_bridge;
             }
-            let first = rule.first_condition as usize;
-            let end = first.wrapping_add(usize::from(rule.conditions));
-            for condition in self.conditions.get(first..end).unwrap_or_default() {
+            for condition in self.conditions_of(rule) {
                 let Some(kind) = Kind::from_number(condition.kind) else {
                     continue;
                 };
@@ -351,8 +378,19 @@ impl Tables<'_> {
 
 const LOCAL_IN: u16 = 1 << crate::hook::Hook::LocalIn as u16;
 
-fn is_at(rule: &Rule, place: Place) -> bool {
-    rule.places & (1_u16.wrapping_shl(place.bit())) != 0
+/// What the verifier allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Steps that a packet may cost: nodes, boxes and conditions that it is compared with.
+    pub max_bound: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bound: MAX_BOUND,
+        }
+    }
 }
 
 /// Says what is wrong with a blob, or else what it asks of the kernel.
@@ -361,6 +399,20 @@ fn is_at(rule: &Rule, place: Place) -> bool {
 ///
 /// The first [`Flaw`] that is found.
 pub fn verify(tables: &Tables<'_>) -> Result<Needs, Refusal> {
+    verify_within(tables, &Limits::default(), || true)
+}
+
+/// The same within other limits. `pause` is called every few thousand steps, and ends the
+/// work by returning no.
+///
+/// # Errors
+///
+/// The first [`Flaw`] that is found.
+pub fn verify_within(
+    tables: &Tables<'_>,
+    limits: &Limits,
+    pause: impl FnMut() -> bool,
+) -> Result<Needs, Refusal> {
     let header = tables.header;
     if size_of_val(tables.rules) > MAX_BLOB || tables.text.len() > MAX_BLOB {
         return refuse(0, Flaw::TooLarge);
@@ -373,8 +425,24 @@ pub fn verify(tables: &Tables<'_>) -> Result<Needs, Refusal> {
     if !is_good {
         return refuse(0, Flaw::Header);
     }
+    let is_sorted =
+        |before: Option<&u64>, cookie: &u64| before.is_none_or(|before| before < cookie);
+    if tables.namespaces.len() >= usize::from(u16::MAX)
+        || !each_in_order(tables.namespaces, is_sorted)
+    {
+        return refuse(0, Flaw::Namespaces);
+    }
     tables.verify_pools()?;
     tables.verify_rules()?;
-    tables.verify_chains()?;
-    Ok(tables.needs())
+    let mut verifier = Verifier {
+        tables,
+        limits,
+        pause,
+        steps: 0,
+    };
+    let bound = verifier.run()?;
+    Ok(Needs {
+        bound,
+        ..tables.needs()
+    })
 }

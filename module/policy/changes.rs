@@ -205,8 +205,8 @@ impl Control {
         Ok(())
     }
 
-    /// Loads a policy; returns its generation.
-    pub(super) fn load(&self, wanted: &Wanted<'_>) -> Result<u32, Failure> {
+    /// Loads a policy.
+    pub(super) fn load(&self, wanted: &Wanted<'_>) -> Result<Arc<Loaded>, Failure> {
         let mut state = self.state.lock();
         let before = generation(&state.current);
         if state.trial.is_some() {
@@ -228,7 +228,7 @@ impl Control {
         Helpers::need(&loaded.needs).map_err(Failure::Missing)?;
         let kept = state.past.kept.with(&loaded, |one| state.is_needed(one))?;
         let old = state.current.clone();
-        self.enforce(&mut state, Some(loaded), Untracked::Refused)?;
+        self.enforce(&mut state, Some(loaded.clone()), Untracked::Refused)?;
         state.past.kept = kept;
         let previous = state.previous.replace(old.clone());
         let event = if wanted.trial == 0 {
@@ -244,7 +244,7 @@ impl Control {
         };
         state.last = next;
         state.note(event, before, &Task::current());
-        Ok(next)
+        Ok(loaded)
     }
 
     /// What is on trial stays.

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! How often rules and defaults decided: of each together, and in each namespace.
+//!
+//! A packet is counted in one place: in the entry of its namespace, or, where the table
+//! has no room for one, in the sum of all such. So the sum of a rule is made when it is
+//! asked for. When is told in ticks of the kernel's timer: reading a clock costs as much
+//! as finding the rule.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +14,7 @@ use kernel::prelude::*;
 
 use nftrace_core::policy::control::Count;
 
+use crate::bindings::work::{ticks, ticks_of_a_second, time_of};
 use crate::module::rings::Storage;
 
 /// Entries of the table of namespaces: 896 KiB.
@@ -19,6 +25,13 @@ const PROBES: usize = 8;
 
 /// Bytes that the counters of all rules may have for being several times there.
 const SHARED: usize = 16 << 20;
+
+/// CPUs that have entries of their own.
+const SHARDS: usize = 8;
+
+/// Entries of namespaces that were not seen for so long, in seconds, are not kept over a
+/// reload: most of them are of containers that are gone.
+const FORGOTTEN: u64 = 86_400;
 
 /// What is counted of one thing.
 #[derive(Default)]
@@ -33,7 +46,16 @@ struct Tally {
 pub(super) struct Sum {
     pub(super) packets: u64,
     pub(super) bytes: u64,
+    /// When the last one came, in ticks.
     pub(super) last: u64,
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.packets = self.packets.wrapping_add(other.packets);
+        self.bytes = self.bytes.wrapping_add(other.bytes);
+        self.last = self.last.max(other.last);
+    }
 }
 
 impl Tally {
@@ -64,22 +86,33 @@ impl Tally {
     }
 }
 
-/// What is counted in one namespace of one slot.
+/// What is counted in one namespace of one slot, on one CPU of several.
 #[derive(Default)]
 struct Entry {
     /// [`key`]; 0 while the entry is free.
     key: AtomicU64,
-    cookie: AtomicU64,
     /// The slot, and above it the inode number.
     place: AtomicU64,
+    /// 0 until the entry is complete.
+    cookie: AtomicU64,
     tally: Tally,
 }
 
-/// A number for a namespace and a slot, never 0: no two that there will be have the same.
+impl Entry {
+    /// Cookie and place; none while it is not complete.
+    fn identity(&self) -> Option<(u64, u64)> {
+        let cookie = self.cookie.load(Ordering::Acquire);
+        (cookie != 0).then(|| (cookie, self.place.load(Ordering::Relaxed)))
+    }
+}
+
+/// A number for a namespace, a slot and a shard, never 0: no two that there will be have
+/// the same.
 #[inline]
-fn key(cookie: u64, slot: u32) -> u64 {
+fn key(cookie: u64, slot: u32, shard: usize) -> u64 {
     // The finaliser of SplitMix64, a bijection, of what hardly ever falls together.
-    let mut mixed = cookie ^ u64::from(slot).wrapping_add(1).rotate_right(24);
+    let shard = (shard as u64).wrapping_shl(56);
+    let mut mixed = cookie ^ shard ^ u64::from(slot).wrapping_add(1).rotate_right(24);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (mixed ^ (mixed >> 31)) | 1
@@ -122,8 +155,8 @@ impl Counters {
 
     /// The entry of a slot in a namespace; none where the table has no room.
     #[inline]
-    fn entry(&self, cookie: u64, inode: u32, slot: u32) -> Option<&Entry> {
-        let key = key(cookie, slot);
+    fn entry(&self, cookie: u64, inode: u32, slot: u32, shard: usize) -> Option<&Entry> {
+        let key = key(cookie, slot, shard);
         let table = self.table.as_ref();
         for probe in 0..PROBES {
             let at = (key as usize).wrapping_add(probe) & (ENTRIES - 1);
@@ -138,9 +171,9 @@ impl Counters {
                 .compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire);
             match claimed {
                 Ok(_) => {
-                    entry.cookie.store(cookie, Ordering::Relaxed);
                     let place = u64::from(inode) << 32 | u64::from(slot);
-                    entry.place.store(place, Ordering::Release);
+                    entry.place.store(place, Ordering::Relaxed);
+                    entry.cookie.store(cookie, Ordering::Release);
                     return Some(entry);
                 }
                 Err(found) if found == key => return Some(entry),
@@ -150,15 +183,20 @@ impl Counters {
         None
     }
 
+    /// Bytes of memory.
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(self.totals.as_ref()) + size_of_val(self.table.as_ref())
+    }
+
     /// Counts a packet.
     #[inline]
     pub(super) fn count(&self, slot: u32, cookie: u64, inode: u32, sum: &Sum) {
-        let shard = CpuId::current().as_u32() as usize & self.shard_mask;
-        if let Some(tally) = self.total(shard, slot) {
-            tally.add(sum);
-        }
-        if let Some(entry) = self.entry(cookie, inode, slot) {
+        let cpu = CpuId::current().as_u32() as usize;
+        let shard = cpu & self.shard_mask & (SHARDS - 1);
+        if let Some(entry) = self.entry(cookie, inode, slot, shard) {
             entry.tally.add(sum);
+        } else if let Some(tally) = self.total(cpu & self.shard_mask, slot) {
+            tally.add(sum);
         }
     }
 
@@ -175,39 +213,56 @@ impl Counters {
                 }
             }
         }
+        let forgotten = ticks().saturating_sub(FORGOTTEN.saturating_mul(ticks_of_a_second()));
         for from in others.table.as_ref() {
-            let (cookie, place) = (
-                from.cookie.load(Ordering::Relaxed),
-                from.place.load(Ordering::Acquire),
-            );
-            let Some(slot) = slot_of(place as u32).filter(|_| cookie != 0) else {
+            let Some((cookie, place)) = from.identity() else {
                 continue;
             };
-            if let Some(to) = self.entry(cookie, (place >> 32) as u32, slot) {
-                to.tally.add(&from.tally.take());
+            let Some(slot) = slot_of(place as u32) else {
+                continue;
+            };
+            let sum = from.tally.take();
+            let entry = if sum.last > forgotten {
+                self.entry(cookie, (place >> 32) as u32, slot, 0)
+            } else {
+                None
+            };
+            if let Some(entry) = entry {
+                entry.tally.add(&sum);
+            } else if let Some(total) = self.total(0, slot) {
+                total.add(&sum);
             }
         }
     }
 
-    /// Everything that is not zero, the sums of all namespaces first.
+    /// Everything that is not zero: the sums of all namespaces first, and then those of
+    /// each one, some of them in several parts.
     pub(super) fn list(&self) -> Result<KVVec<Count>> {
-        let mut list = KVVec::new();
+        let mut sums = KVVec::new();
         for slot in 0..self.slots as u32 {
             let mut sum = Sum::default();
             for shard in 0..=self.shard_mask {
-                let part = self.total(shard, slot).map(Tally::get).unwrap_or_default();
-                sum.packets = sum.packets.wrapping_add(part.packets);
-                sum.bytes = sum.bytes.wrapping_add(part.bytes);
-                sum.last = sum.last.max(part.last);
+                sum.add(self.total(shard, slot).map(Tally::get).unwrap_or_default());
             }
-            Self::push(&mut list, 0, u64::from(slot), sum)?;
+            sums.push(sum, GFP_KERNEL)?;
         }
-        for entry in self.table.as_ref() {
-            let place = entry.place.load(Ordering::Acquire);
-            let cookie = entry.cookie.load(Ordering::Relaxed);
-            if cookie != 0 {
-                Self::push(&mut list, cookie, place, entry.tally.get())?;
+        let entries = || {
+            let complete = |entry: &Entry| Some((entry.identity()?, entry.tally.get()));
+            self.table.as_ref().iter().filter_map(complete)
+        };
+        // What comes while the list is made is in the sums, or in the parts, or in both:
+        // the next list has it in both.
+        for ((_, place), part) in entries() {
+            if let Some(sum) = sums.get_mut(place as u32 as usize) {
+                sum.add(part);
             }
+        }
+        let mut list = KVVec::new();
+        for (slot, sum) in (0_u64..).zip(&sums) {
+            Self::push(&mut list, 0, slot, *sum)?;
+        }
+        for ((cookie, place), part) in entries() {
+            Self::push(&mut list, cookie, place, part)?;
         }
         Ok(list)
     }
@@ -220,7 +275,7 @@ impl Counters {
             cookie,
             packets: sum.packets,
             bytes: sum.bytes,
-            last: sum.last,
+            last: time_of(sum.last),
             inode: (place >> 32) as u32,
             slot: place as u32,
         };

@@ -15,6 +15,7 @@ use nftrace_core::policy::control::{
     PANIC_ACCEPT, PANIC_DROP, PANIC_OFF, ROLLBACK,
 };
 use nftrace_core::policy::layout::MAX_BLOB;
+use nftrace_core::policy::Flaw;
 
 use super::changes::{Control, Failure, Wanted};
 use super::keeper::Keeper;
@@ -27,7 +28,12 @@ impl Failure {
     /// What `ioctl()` fails with.
     fn error(&self) -> Error {
         match self {
-            Self::Refused(Refused::Blob(_)) | Self::NoBridge => EINVAL,
+            Self::Refused(Refused::Blob(refusal)) => match refusal.flaw {
+                Flaw::Bound => E2BIG,
+                Flaw::Interrupted => EINTR,
+                _ => EINVAL,
+            },
+            Self::NoBridge => EINVAL,
             Self::Refused(Refused::Kernel(error)) => *error,
             Self::Missing(_) => ENOENT,
             Self::OnTrial => EBUSY,
@@ -65,7 +71,7 @@ fn read_bytes(address: u64, len: usize) -> Result<KVVec<u64>> {
 fn load(control: &Control, argument: usize) -> Result {
     let mut request: Load = read_value(argument)?;
     check(request.abi)?;
-    if request.trial > MAX_TRIAL || request.reserved != 0 {
+    if request.trial > MAX_TRIAL {
         return Err(EINVAL);
     }
     let len = request.len as usize;
@@ -79,8 +85,11 @@ fn load(control: &Control, argument: usize) -> Result {
         expected: request.expected,
     });
     let failure = match result {
-        Ok(generation) => {
-            request.generation = generation;
+        Ok(loaded) => {
+            request.generation = loaded.generation;
+            request.bound = loaded.needs.bound;
+            request.verified = loaded.verified;
+            request.memory = loaded.memory() as u64;
             return write_value(argument, &request);
         }
         Err(failure) => failure,

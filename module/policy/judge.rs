@@ -26,6 +26,7 @@ use super::{Enforced, ENFORCED};
 use crate::bindings::errno;
 use crate::bindings::netfilter::Verdict;
 use crate::bindings::skb::HookedPacket;
+use crate::bindings::work::ticks;
 use crate::module::datapath::now;
 
 /// The interface index of `lo`, in every namespace.
@@ -144,11 +145,19 @@ struct Hooked<'a, 'b> {
     socket: OnceCell<Option<Socket>>,
 }
 
+/// What is found out when it is first asked for. `OnceCell::get_or_init()` would panic
+/// if `find` asked for it itself.
+#[inline]
+fn once<T>(cell: &OnceCell<T>, find: impl FnOnce() -> T) -> Option<&T> {
+    if cell.get().is_none() {
+        let _ = cell.set(find());
+    }
+    cell.get()
+}
+
 impl Hooked<'_, '_> {
     fn conntrack(&self) -> Option<&Conntrack> {
-        self.conntrack
-            .get_or_init(|| self.hooked.conntrack())
-            .as_ref()
+        once(&self.conntrack, || self.hooked.conntrack())?.as_ref()
     }
 }
 
@@ -194,7 +203,7 @@ impl Subject for Hooked<'_, '_> {
     }
 
     fn socket(&self) -> Option<Socket> {
-        *self.socket.get_or_init(|| self.hooked.socket())
+        *once(&self.socket, || self.hooked.socket())?
     }
 
     fn is_of(&self, cgroup: &Cgroup) -> bool {
@@ -216,7 +225,7 @@ impl Watch<'_, '_> {
         let sum = Sum {
             packets: 1,
             bytes: self.len.into(),
-            last: now(),
+            last: ticks(),
         };
         self.loaded
             .counters

@@ -8,13 +8,17 @@ use kernel::rbtree::RBTree;
 use kernel::uaccess::UserSliceWriter;
 use zerocopy::{Immutable, IntoBytes};
 
+use nftrace_core::policy::forest::{Box4, Box6, Forest, Tree};
 use nftrace_core::policy::layout::{
     Cgroup, Condition, Header, Pattern, Range128, Range32, Rule, Span,
 };
-use nftrace_core::policy::{control::slot, verify, Needs, Refusal, Tables};
+use nftrace_core::policy::{control::slot, verify_within, Limits, Needs, Refusal, Tables};
 use nftrace_core::rate::Bucket;
 
 use super::counters::Counters;
+use crate::bindings::param::max_bound;
+use crate::bindings::work::pause;
+use crate::module::datapath::now;
 use crate::module::rings::Storage;
 
 /// Why a blob is not taken.
@@ -55,12 +59,21 @@ pub(super) struct Loaded {
     words: KVVec<u64>,
     cgroups: KVVec<Cgroup>,
     patterns: KVVec<Pattern>,
-    chains: KVVec<u32>,
+    namespaces: KVVec<u64>,
+    boxes4: KVVec<Box4>,
+    boxes6: KVVec<Box6>,
+    forests: KVVec<Forest>,
+    trees: KVVec<Tree>,
+    nodes: KVVec<u64>,
+    entries: KVVec<u32>,
+    homes: KVVec<u8>,
     text: KVVec<u8>,
     /// Bytes of the blob.
     pub(super) size: usize,
     /// What it asks of the kernel.
     pub(super) needs: Needs,
+    /// Nanoseconds that verifying took.
+    pub(super) verified: u64,
     /// The generation.
     pub(super) generation: u32,
     /// Namespaces that were made in this epoch or later are new to it.
@@ -85,7 +98,12 @@ impl Loaded {
         time: u64,
     ) -> Result<Self, Refused> {
         let tables = Tables::read(blob).map_err(Refused::Blob)?;
-        let needs = verify(&tables).map_err(Refused::Blob)?;
+        let limits = Limits {
+            max_bound: max_bound(),
+        };
+        let start = now();
+        let needs = verify_within(&tables, &limits, pause).map_err(Refused::Blob)?;
+        let verified = now().saturating_sub(start);
         let [ranges32, ranges128, words, cgroups, patterns] = tables.spans;
         let buckets = |is_limited: fn(&Rule) -> bool| {
             let count = if tables.rules.iter().any(is_limited) {
@@ -112,10 +130,18 @@ impl Loaded {
             words: copy(tables.words)?,
             cgroups: copy(tables.cgroups)?,
             patterns: copy(tables.patterns)?,
-            chains: copy(tables.chains)?,
+            namespaces: copy(tables.namespaces)?,
+            boxes4: copy(tables.boxes4)?,
+            boxes6: copy(tables.boxes6)?,
+            forests: copy(tables.forests)?,
+            trees: copy(tables.trees)?,
+            nodes: copy(tables.nodes)?,
+            entries: copy(tables.entries)?,
+            homes: copy(tables.homes)?,
             text: copy(tables.text)?,
             size: blob.len(),
             needs,
+            verified,
             generation,
             epoch,
             time,
@@ -139,9 +165,22 @@ impl Loaded {
             words: &self.words,
             cgroups: &self.cgroups,
             patterns: &self.patterns,
-            chains: &self.chains,
+            namespaces: &self.namespaces,
+            boxes4: &self.boxes4,
+            boxes6: &self.boxes6,
+            forests: &self.forests,
+            trees: &self.trees,
+            nodes: &self.nodes,
+            entries: &self.entries,
+            homes: &self.homes,
             text: &self.text,
         }
+    }
+
+    /// Bytes of memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        let buckets = self.limits.as_ref().len() + self.log_limits.as_ref().len();
+        self.size + self.counters.memory() + buckets * size_of::<Bucket>()
     }
 
     /// How many rules it has.
@@ -161,6 +200,9 @@ impl Loaded {
         part(out, &self.words)?;
         part(out, &self.cgroups)?;
         part(out, &self.patterns)?;
+        part(out, &self.namespaces)?;
+        part(out, &self.nodes)?;
+        part(out, &self.boxes6)?;
         part(out, &self.conditions)?;
         part(out, ranges32)?;
         part(out, ranges128)?;
@@ -168,17 +210,36 @@ impl Loaded {
         part(out, cgroups)?;
         part(out, patterns)?;
         part(out, &self.ranges32)?;
-        part(out, &self.chains)?;
+        part(out, &self.boxes4)?;
+        part(out, &self.forests)?;
+        part(out, &self.trees)?;
+        part(out, &self.entries)?;
+        part(out, &self.homes)?;
         part(out, &self.text)
     }
 
-    /// Takes the counters over of a policy that is no longer in force: those of the
-    /// rules that both have, and of the defaults.
+    /// Takes the counters and limits over of a policy that is no longer in force: those of
+    /// the rules that both have, and the counters of the defaults.
     pub(super) fn take_over(&self, other: &Self) -> Result {
         // Which of our rules has an identity.
         let mut ours = RBTree::new();
         for (number, rule) in (0_u32..).zip(&self.rules) {
             ours.try_create_and_insert(rule.identity, number, GFP_KERNEL)?;
+        }
+        for (theirs, rule) in other.rules.iter().enumerate() {
+            let Some(ours) = ours.get(&rule.identity) else {
+                continue;
+            };
+            let buckets = [
+                (&self.limits, &other.limits),
+                (&self.log_limits, &other.log_limits),
+            ];
+            for (to, from) in buckets {
+                let to = to.as_ref().get(*ours as usize);
+                if let (Some(to), Some(from)) = (to, from.as_ref().get(theirs)) {
+                    to.take_over(from);
+                }
+            }
         }
         let (rules, their_rules) = (self.len(), other.len());
         self.counters.take_over(&other.counters, |slot| {

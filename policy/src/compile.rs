@@ -4,18 +4,18 @@
 
 use crate::ast::{Basic, Device, Limit, NewNamespaces, Otherwise, RejectWith, Verdict};
 use crate::blob::Blob;
+use crate::index::{self, Index};
 use crate::program::{Condition, Program, ProgramRule, Test};
 use crate::ranges::Addresses;
 use nftrace_core::abi::ABI;
 use nftrace_core::policy::layout::{
     self, Answer, Cgroup, Header, New, Pattern, Range128, Range32, Rate, Span, ELSE_ACCEPT, IPV4,
-    IPV6, LOG, MAGIC, MAX_BLOB, PLACES, SHADOW,
+    IPV6, LOG, MAGIC, MAX_BLOB, SHADOW,
 };
-use nftrace_core::policy::{Kind, Place};
+use nftrace_core::policy::{Kind, Tables};
 use nftrace_core::record;
 use std::collections::HashMap;
 use std::sync::Arc;
-use zerocopy::{Immutable, IntoBytes};
 
 /// Makes the blob that the kernel and the classifier take.
 ///
@@ -27,9 +27,35 @@ pub fn compile(program: &Program) -> Result<Blob, String> {
     for rule in &program.rules {
         compiler.rule(rule)?;
     }
-    let header = compiler.header(program)?;
-    let bytes = compiler.bytes(&header, &program.text)?;
-    Ok(Blob::from(&bytes[..]))
+    let namespaces = compiler.namespaces();
+    let mut header = compiler.header(program, &namespaces)?;
+    for number in 0..compiler.rules.len() {
+        let tables = compiler.tables(&header, &namespaces);
+        let (split4, split6) = index::splits(&tables, &compiler.rules[number]);
+        let rule = &mut compiler.rules[number];
+        (rule.split4, rule.split6) = (split4, split6);
+    }
+    let index = Index::new(&compiler.tables(&header, &namespaces))?;
+    header.boxes4 = number(index.boxes4.len())?;
+    header.boxes6 = number(index.boxes6.len())?;
+    header.forests = number(index.forests.len())?;
+    header.trees = number(index.trees.len())?;
+    header.nodes = number(index.nodes.len())?;
+    header.entries = number(index.entries.len())?;
+    header.homes = number(index.homes.len())?;
+    header.roots = index.roots;
+    let tables = Tables {
+        boxes4: &index.boxes4,
+        boxes6: &index.boxes6,
+        forests: &index.forests,
+        trees: &index.trees,
+        nodes: &index.nodes,
+        entries: &index.entries,
+        homes: &index.homes,
+        text: program.text.as_bytes(),
+        ..compiler.tables(&header, &namespaces)
+    };
+    Blob::new(&tables).ok_or_else(too_large)
 }
 
 /// Sets of one pool.
@@ -64,7 +90,7 @@ fn number(number: usize) -> Result<u32, String> {
     u32::try_from(number).map_err(|_| too_large())
 }
 
-fn too_large() -> String {
+pub(crate) fn too_large() -> String {
     format!(
         "the policy is too large: compiled it may have {} MiB; a prefix of IPv4 takes 8 bytes, one of IPv6 32",
         MAX_BLOB >> 20
@@ -209,11 +235,7 @@ impl Compiler {
         self.patterns.add(&patterns)
     }
 
-    fn header(&self, program: &Program) -> Result<Header, String> {
-        let mut chains = [0; PLACES];
-        for (chain, place) in chains.iter_mut().zip(Place::all()) {
-            *chain = number(self.chain(place).count())?;
-        }
+    fn header(&self, program: &Program, namespaces: &[u64]) -> Result<Header, String> {
         let spans = [
             self.ranges32.spans.len(),
             self.ranges128.spans.len(),
@@ -233,7 +255,7 @@ impl Compiler {
             abi: ABI,
             rules: number(self.rules.len())?,
             conditions: number(self.conditions.len())?,
-            chains,
+            namespaces: number(namespaces.len())?,
             text: number(program.text.len())?,
             defaults: program.defaults.map(basic),
             malformed: basic(program.malformed),
@@ -250,44 +272,47 @@ impl Compiler {
         Ok(header)
     }
 
-    /// The numbers of the rules at a place.
-    fn chain(&self, place: Place) -> impl Iterator<Item = u32> + '_ {
-        let is_at = move |rule: &layout::Rule| rule.places & (1 << place.number()) != 0;
-        let numbered = (0_u32..).zip(&self.rules);
-        numbered
-            .filter(move |(_, rule)| is_at(rule))
-            .map(|(number, _)| number)
+    /// The namespaces that rules name; none where there are too many to number.
+    fn namespaces(&self) -> Vec<u64> {
+        let mut cookies = self.words.elements.clone();
+        cookies.sort_unstable();
+        cookies.dedup();
+        if cookies.len() < usize::from(u16::MAX) {
+            cookies
+        } else {
+            Vec::new()
+        }
     }
 
-    /// The sections in the order that [`layout`] says.
-    fn bytes(&self, header: &Header, text: &str) -> Result<Vec<u8>, String> {
-        let mut blob = header.as_bytes().to_vec();
-        add(&mut blob, &self.rules);
-        add(&mut blob, &self.ranges128.elements);
-        add(&mut blob, &self.words.elements);
-        add(&mut blob, &self.cgroups.elements);
-        add(&mut blob, &self.patterns.elements);
-        add(&mut blob, &self.conditions);
-        add(&mut blob, &self.ranges32.spans);
-        add(&mut blob, &self.ranges128.spans);
-        add(&mut blob, &self.words.spans);
-        add(&mut blob, &self.cgroups.spans);
-        add(&mut blob, &self.patterns.spans);
-        add(&mut blob, &self.ranges32.elements);
-        for place in Place::all() {
-            let chain: Vec<u32> = self.chain(place).collect();
-            add(&mut blob, &chain);
+    /// All that there is without an index.
+    fn tables<'a>(&'a self, header: &'a Header, namespaces: &'a [u64]) -> Tables<'a> {
+        Tables {
+            header,
+            rules: &self.rules,
+            conditions: &self.conditions,
+            spans: [
+                &self.ranges32.spans,
+                &self.ranges128.spans,
+                &self.words.spans,
+                &self.cgroups.spans,
+                &self.patterns.spans,
+            ],
+            ranges32: &self.ranges32.elements,
+            ranges128: &self.ranges128.elements,
+            words: &self.words.elements,
+            cgroups: &self.cgroups.elements,
+            patterns: &self.patterns.elements,
+            namespaces,
+            boxes4: &[],
+            boxes6: &[],
+            forests: &[],
+            trees: &[],
+            nodes: &[],
+            entries: &[],
+            homes: &[],
+            text: &[],
         }
-        blob.extend_from_slice(text.as_bytes());
-        if blob.len() > MAX_BLOB {
-            return Err(too_large());
-        }
-        Ok(blob)
     }
-}
-
-fn add<T: IntoBytes + Immutable>(blob: &mut Vec<u8>, section: &[T]) {
-    blob.extend_from_slice(section.as_bytes());
 }
 
 fn basic(verdict: Basic) -> u8 {

@@ -9,6 +9,7 @@ mod compile;
 mod diagnostic;
 pub mod explain;
 pub mod import;
+mod index;
 mod lexer;
 mod load;
 mod parse;

@@ -75,6 +75,12 @@ pub enum Error {
     /// The policy has more bytes than the module takes.
     #[error("the policy is too large for the module: compiled it may have 64 MiB; the old one stays in force")]
     PolicyTooLarge,
+    /// Some packet would cost more steps than the module allows.
+    #[error("a packet could cost {bound} steps with this policy, more than the module allows; the old one stays in force. Rules that differ in nothing but devices, marks, sockets or connections are asked one by one: join them with sets, or raise the module's parameter max_bound")]
+    PolicyTooSlow {
+        /// How many.
+        bound: u32,
+    },
     /// The kernel has not so much memory.
     #[error("the kernel has no memory for the policy; the old one stays in force")]
     PolicyNoMemory,

@@ -10,6 +10,8 @@ use nftrace_core::policy::control::{
 use nftrace_core::policy::{Flaw, Refusal};
 use rustix::io::Errno;
 use rustix::ioctl::{ioctl, Getter, Updater};
+use std::collections::hash_map::{self, HashMap};
+use std::time::Duration;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::device::Device;
@@ -24,6 +26,19 @@ pub struct Loading {
     pub trial: Option<u32>,
     /// The generation that has to be in force now.
     pub expected: Option<u32>,
+}
+
+/// A policy that the module has taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// Its generation.
+    pub generation: u32,
+    /// How many steps a packet costs at most.
+    pub bound: u32,
+    /// How long it took the kernel to verify it.
+    pub verified: Duration,
+    /// Bytes of the kernel's memory that it takes.
+    pub memory: u64,
 }
 
 impl Device {
@@ -41,12 +56,12 @@ impl Device {
         unsafe { ioctl(self, command) }.map_err(self.failed("asking for the policy's status"))
     }
 
-    /// Loads a policy in place of the one in force; its generation.
+    /// Loads a policy in place of the one in force.
     ///
     /// # Errors
     ///
     /// [`Error::PolicyRefused`] and the like; the policy in force stays.
-    pub fn load_policy(&self, blob: &[u8], loading: &Loading) -> Result<u32> {
+    pub fn load_policy(&self, blob: &[u8], loading: &Loading) -> Result<Taken> {
         let mut request = Load {
             abi: ABI,
             len: blob.len().try_into().map_err(|_| Error::PolicyTooLarge)?,
@@ -62,13 +77,21 @@ impl Device {
         // module's command, with the argument that it takes; the module only reads
         // the `len` bytes at `address`, which are those of `blob`.
         let Err(errno) = (unsafe { ioctl(self, command) }) else {
-            return Ok(request.generation);
+            return Ok(Taken {
+                generation: request.generation,
+                bound: request.bound,
+                verified: Duration::from_nanos(request.verified),
+                memory: request.memory,
+            });
         };
         Err(match (errno, request.flaw) {
             (Errno::NOENT, MISSING) => Error::PolicyNeeds {
                 missing: until_zero(&request.missing),
             },
             (Errno::INVAL, NO_BRIDGE) => Error::PolicyNeedsBridge,
+            (Errno::TOOBIG, flaw) if flaw == Flaw::Bound as u32 => Error::PolicyTooSlow {
+                bound: request.offset,
+            },
             (Errno::INVAL, flaw) if flaw != 0 => Error::PolicyRefused {
                 refusal: u8::try_from(flaw)
                     .ok()
@@ -148,7 +171,25 @@ impl Device {
     ///
     /// What the kernel says.
     pub fn counts(&self) -> Result<Vec<Count>> {
-        self.list::<IOC_COUNTS, _>("asking for the policy's counters")
+        let parts: Vec<Count> = self.list::<IOC_COUNTS, _>("asking for the policy's counters")?;
+        // CPUs count by themselves.
+        let mut counts: Vec<Count> = Vec::new();
+        let mut known = HashMap::new();
+        for part in parts {
+            match known.entry((part.cookie, part.slot)) {
+                hash_map::Entry::Vacant(vacant) => {
+                    vacant.insert(counts.len());
+                    counts.push(part);
+                }
+                hash_map::Entry::Occupied(at) => {
+                    let sum = &mut counts[*at.get()];
+                    sum.packets += part.packets;
+                    sum.bytes += part.bytes;
+                    sum.last = sum.last.max(part.last);
+                }
+            }
+        }
+        Ok(counts)
     }
 
     /// The last changes, the oldest first.

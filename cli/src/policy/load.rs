@@ -120,7 +120,7 @@ fn run(args: &CommonArgs, trial: Option<u32>) -> anyhow::Result<ExitCode> {
     }
     warn(&found, &compiled, args.verbose);
     let start = Instant::now();
-    let generation = device.load_policy(
+    let taken = device.load_policy(
         compiled.blob.bytes(),
         &Loading {
             epoch: status.epoch,
@@ -129,13 +129,15 @@ fn run(args: &CommonArgs, trial: Option<u32>) -> anyhow::Result<ExitCode> {
         },
     )?;
     let loaded_in = start.elapsed();
-    say(&device, generation, &compiled, trial, &status)?;
+    say(&device, taken.generation, &compiled, trial, &status)?;
     if args.verbose {
         writeln!(
             output::standard(),
-            "compiled in {compiled_in:.1?}, verified and swapped by the kernel in {loaded_in:.1?}, \
-             {} bytes",
-            compiled.blob.bytes().len()
+            "compiled in {compiled_in:.1?}; the kernel verified it in {:.1?} and put it in force in \
+             {loaded_in:.1?}; it takes {} KiB there; a packet costs {} steps at most",
+            taken.verified,
+            taken.memory.div_ceil(1024),
+            taken.bound,
         )?;
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,9 @@ use super::{action_text, place_name};
 use crate::ast::Place;
 use crate::blob::rule_text_of;
 use nftrace_core::policy::layout::{self, New, IPV4};
-use nftrace_core::policy::{classify, By, Decision, Kind, Observer, Outcome, Tables};
+use nftrace_core::policy::{
+    classify, classify_in_order, By, Decision, Kind, Observer, Outcome, Tables,
+};
 
 /// What a policy does with a packet at one hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +175,7 @@ pub fn explain(
         asked: &asked,
         tried: Vec::new(),
     };
-    let decision = classify(tables, place, packet.packet.as_ref(), &asked, &mut noting);
+    let decision = classify_in_order(tables, place, packet.packet.as_ref(), &asked, &mut noting);
     Explanation {
         place,
         tried: noting.tried,

@@ -2,9 +2,12 @@
 
 //! What the kernel's classifier makes of compiled policies is what they say.
 
+mod mutants;
 mod oracle;
+mod parts;
 mod rules;
 mod universe;
+mod unsound;
 
 use nftrace_core::policy::{classify, layout, verify, By, Observer, Place};
 use nftrace_policy::ast::{DefaultFor, Rule};

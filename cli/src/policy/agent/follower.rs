@@ -33,6 +33,7 @@ impl Kernel for Device {
             expected: Some(expected),
         };
         self.load_policy(blob, &loading)
+            .map(|taken| taken.generation)
     }
 }
 

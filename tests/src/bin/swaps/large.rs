@@ -29,7 +29,7 @@ pub(crate) fn run(mebibytes: usize, times: u32) -> anyhow::Result<Value> {
     for _ in 0..times {
         let status = device.status()?;
         let start = Instant::now();
-        let generation = device.load_policy(&blob, &plainly(&status))?;
+        let generation = device.load_policy(&blob, &plainly(&status))?.generation;
         longest = longest.max(start.elapsed());
         anyhow::ensure!(generation == status.generation + 1, "{generation}");
     }

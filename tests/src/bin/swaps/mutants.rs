@@ -108,7 +108,9 @@ pub(crate) fn run(seed: u64, count: usize) -> anyhow::Result<Value> {
     let parts = Parts::of(tables.rules.len());
     let load = |blob: &Blob| {
         let status = device.status()?;
-        device.load_policy(blob.bytes(), &plainly(&status))
+        device
+            .load_policy(blob.bytes(), &plainly(&status))
+            .map(|taken| taken.generation)
     };
     load(&sound)?;
     let (wrong, of_sound, dropped_by_sound) = sockets.compare(&sound)?;

@@ -170,7 +170,9 @@ pub(crate) fn run(times: u32) -> anyhow::Result<Value> {
     let _bound = [FIRST, SECOND].map(|port| receiver(SENDERS[0], port));
     let probe = sender()?;
     let status = device.status()?;
-    let begin = device.load_policy(blobs[1].bytes(), &plainly(&status))?;
+    let begin = device
+        .load_policy(blobs[1].bytes(), &plainly(&status))?
+        .generation;
     let over = AtomicBool::new(false);
     let mut took = Vec::new();
     let mut late = Vec::new();
@@ -187,7 +189,9 @@ pub(crate) fn run(times: u32) -> anyhow::Result<Value> {
                 let which = turn as usize % 2;
                 let status = device.status()?;
                 let start = Instant::now();
-                let generation = device.load_policy(blobs[which].bytes(), &plainly(&status))?;
+                let generation = device
+                    .load_policy(blobs[which].bytes(), &plainly(&status))?
+                    .generation;
                 took.push(start.elapsed());
                 ensure!(
                     generation == begin + turn + 1,

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The index of a policy: [`nftrace_core::policy::forest`] built.
+//!
+//! Nothing here has to be trusted: the kernel proves what it gets.
+
+mod choose;
+mod grow;
+mod split;
+
+pub(crate) use split::splits;
+
+use grow::Grower;
+use nftrace_core::policy::forest::{
+    each_box, Box4, Box6, Class, Forest, Node, Shape, Tree, ROOTS, TRANSPORT,
+};
+use nftrace_core::policy::layout::Rule;
+use nftrace_core::policy::{Place, Tables};
+use std::collections::HashMap;
+
+/// The sections of an index.
+#[derive(Default)]
+pub(crate) struct Index {
+    pub(crate) boxes4: Vec<Box4>,
+    pub(crate) boxes6: Vec<Box6>,
+    pub(crate) roots: [[u32; ROOTS]; 2],
+    pub(crate) forests: Vec<Forest>,
+    pub(crate) trees: Vec<Tree>,
+    pub(crate) nodes: Vec<u64>,
+    pub(crate) entries: Vec<u32>,
+    pub(crate) homes: Vec<u8>,
+}
+
+/// A tree as it was grown.
+struct Grown {
+    /// Its nodes, numbered from 0, each leaf by the number of its list.
+    nodes: Vec<Node>,
+    /// The boxes of each leaf.
+    leaves: Vec<Vec<u32>>,
+}
+
+impl Index {
+    /// The index of rules, whose conditions and sets `tables` has.
+    pub(crate) fn new(tables: &Tables<'_>) -> Result<Self, String> {
+        let (boxes4, boxes6) = (boxes(tables)?, boxes(tables)?);
+        let mut index = Self::default();
+        index.add_roots(tables, &boxes4)?;
+        index.add_roots(tables, &boxes6)?;
+        (index.boxes4, index.boxes6) = (boxes4, boxes6);
+        Ok(index)
+    }
+
+    fn add_roots<S: Shape>(&mut self, tables: &Tables<'_>, boxes: &[S]) -> Result<(), String> {
+        // Several roots often have the same boxes, and then one forest.
+        let mut known: HashMap<(Vec<u32>, u8), u32> = HashMap::new();
+        for place in Place::all() {
+            for class in Class::ALL {
+                let ids = ids(tables.rules, boxes, place, class);
+                if ids.is_empty() {
+                    continue;
+                }
+                let asks_transport = ids
+                    .iter()
+                    .any(|id| boxes[*id as usize].rest().flags & TRANSPORT != 0);
+                let is_fragment = class == Class::Fragment && asks_transport;
+                // The kernel takes one forest for several classes only where no rule asks
+                // for the transport header.
+                let key = (ids, if asks_transport { class as u8 } else { 0 });
+                let number = match known.get(&key) {
+                    Some(number) => *number,
+                    None => {
+                        let number = self.add_forest(boxes, &key.0, is_fragment)?;
+                        known.insert(key, number);
+                        number
+                    }
+                };
+                self.roots[usize::from(S::IS_IPV6)][class.root(place)] = number + 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_forest<S: Shape>(
+        &mut self,
+        boxes: &[S],
+        ids: &[u32],
+        is_fragment: bool,
+    ) -> Result<u32, String> {
+        let forest = Grower::new(boxes, ids, is_fragment).grow();
+        let number = count(self.forests.len())?;
+        self.forests.push(Forest {
+            first_tree: count(self.trees.len())?,
+            trees: count(forest.trees.len())?,
+            first_home: count(self.homes.len())?,
+            homes: count(ids.len())?,
+            is_ipv6: S::IS_IPV6.into(),
+            is_special: forest.is_special.into(),
+            reserved: 0,
+        });
+        self.homes.extend(forest.homes);
+        for tree in &forest.trees {
+            self.add_tree(tree)?;
+        }
+        Ok(number)
+    }
+
+    fn add_tree(&mut self, tree: &Grown) -> Result<(), String> {
+        let (first_node, first_entry) = (count(self.nodes.len())?, count(self.entries.len())?);
+        for node in &tree.nodes {
+            let node = match *node {
+                Node::Leaf { first, .. } => {
+                    let leaf = &tree.leaves[first as usize];
+                    let node = Node::Leaf {
+                        first: count(self.entries.len())?,
+                        count: count(leaf.len())?,
+                    };
+                    self.entries.extend_from_slice(leaf);
+                    node
+                }
+                Node::Cut {
+                    base,
+                    dimension,
+                    shift,
+                    bits,
+                } => Node::Cut {
+                    base: first_node + base,
+                    dimension,
+                    shift,
+                    bits,
+                },
+                Node::Split {
+                    base,
+                    dimension,
+                    limit,
+                } => Node::Split {
+                    base: first_node + base,
+                    dimension,
+                    limit,
+                },
+            };
+            self.nodes.push(node.write());
+        }
+        if self.nodes.len() > Node::MOST as usize {
+            return Err(crate::compile::too_large());
+        }
+        self.trees.push(Tree {
+            first_node,
+            nodes: count(self.nodes.len())? - first_node,
+            first_entry,
+            entries: count(self.entries.len())? - first_entry,
+            least: tree.least(),
+        });
+        Ok(())
+    }
+}
+
+impl Grown {
+    /// How many nodes there are on the way to the leaf of a point, and its boxes.
+    fn leaf(&self, point: &[u32]) -> (u32, &[u32]) {
+        let (mut at, mut steps) = (0_usize, 1);
+        loop {
+            let child = match self.nodes[at] {
+                Node::Leaf { first, .. } => return (steps, &self.leaves[first as usize]),
+                Node::Cut {
+                    base,
+                    dimension,
+                    shift,
+                    bits,
+                } => base + ((point[dimension as usize] >> shift) & ((1 << bits) - 1)),
+                Node::Split {
+                    base,
+                    dimension,
+                    limit,
+                } => base + u32::from(point[dimension as usize] > limit),
+            };
+            at = child as usize;
+            steps += 1;
+        }
+    }
+
+    /// Bytes of its nodes and entries.
+    fn bytes(&self) -> usize {
+        let entries: usize = self.leaves.iter().map(Vec::len).sum();
+        self.nodes.len() * 8 + entries * 4
+    }
+
+    /// The least of its entries.
+    fn least(&self) -> u32 {
+        let firsts = self.leaves.iter().filter_map(|leaf| leaf.first());
+        firsts.min().copied().unwrap_or(u32::MAX)
+    }
+}
+
+fn boxes<S: Shape>(tables: &Tables<'_>) -> Result<Vec<S>, String> {
+    let mut boxes = Vec::new();
+    for (number, rule) in (0..).zip(tables.rules) {
+        let made = each_box(tables, number, rule, |made| {
+            boxes.push(made);
+            Ok(())
+        });
+        made.map_err(|refusal| refusal.to_string())?;
+    }
+    Ok(boxes)
+}
+
+/// The boxes of a root.
+fn ids<S: Shape>(rules: &[Rule], boxes: &[S], place: Place, class: Class) -> Vec<u32> {
+    let is_of = |candidate: &S| {
+        rules[candidate.rest().rule as usize].is_at(place) && candidate.is_in(class)
+    };
+    let numbered = (0_u32..).zip(boxes);
+    numbered
+        .filter(|(_, candidate)| is_of(candidate))
+        .map(|(id, _)| id)
+        .collect()
+}
+
+fn count(number: usize) -> Result<u32, String> {
+    u32::try_from(number).map_err(|_| crate::compile::too_large())
+}
