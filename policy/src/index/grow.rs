@@ -15,7 +15,8 @@ const MEMORY: usize = 8;
 /// Fewer boxes are told apart as well as it goes.
 const FEW: usize = 64;
 
-/// A box is wide in a dimension where it meets more than one in so many others.
+/// A box is wide in a dimension where more than one in so many places, where others begin,
+/// is in it.
 const WIDE: usize = 16;
 
 /// A forest as it was grown.
@@ -79,7 +80,7 @@ impl<'a, S: Shape> Grower<'a, S> {
         let tempers = match self.ids.len() {
             0..=16 => 1,
             17..=20_000 => TEMPERS.len(),
-            _ => 2,
+            _ => 1,
         };
         let grow = |temper: &Temper| {
             let trees = self.grow_by(temper);
@@ -172,8 +173,8 @@ impl<'a, S: Shape> Grower<'a, S> {
         }
     }
 
-    /// Which boxes are wide in the dimension that tells most boxes apart: they share it
-    /// with many others. None where no dimension does.
+    /// Which boxes are wide in the dimension that tells most boxes apart. None where no
+    /// dimension does.
     fn wide(&self, ids: &[u32]) -> Option<Vec<bool>> {
         if ids.len() < FEW {
             return None;
@@ -182,21 +183,19 @@ impl<'a, S: Shape> Grower<'a, S> {
         for dimension in 0..S::DIMENSIONS as usize {
             let side = |id: &u32| self.sides[*id as usize][dimension];
             let mut lows: Vec<u32> = ids.iter().map(|id| side(id).0).collect();
-            let mut highs: Vec<u32> = ids.iter().map(|id| side(id).1).collect();
             lows.sort_unstable();
-            highs.sort_unstable();
+            lows.dedup();
             let mut information = 0.0;
             let mut wide = Vec::new();
             for id in ids {
                 let (low, high) = side(id);
-                let below = highs.partition_point(|other| *other < low);
-                let above = ids.len() - lows.partition_point(|other| *other <= high);
-                let met = ids.len() - below - above;
-                if met * WIDE > ids.len() {
+                let below = lows.partition_point(|other| *other < low);
+                let met = lows.partition_point(|other| *other <= high) - below;
+                if met * WIDE > lows.len() {
                     wide.push(*id);
                 } else {
                     #[allow(clippy::cast_precision_loss)]
-                    let ratio = ids.len() as f64 / met as f64;
+                    let ratio = lows.len() as f64 / met as f64;
                     information += ratio.log2();
                 }
             }
