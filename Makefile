@@ -19,7 +19,7 @@ export KERNEL NFTRACE_CACHE NFTRACE_MIRROR NFTRACE_ACCEL NFTRACE_TOOLCHAIN V
 unexport MAKEFLAGS MAKELEVEL MFLAGS
 
 .DEFAULT_GOAL := all
-.PHONY: all module command demo lab docs test check images fuzz bench bench-check clean distclean help
+.PHONY: all module command demo lab docs test test-debug check images fuzz bench bench-check clean distclean help
 
 all: module command
 
@@ -65,6 +65,11 @@ bench-check: images
 	@echo 'nftrace: bench-check: measuring in a virtual machine (usually 2 min; it runs without KVM) ...' >&2
 	@$(BENCH) check
 
+test-debug: images
+	@for kind in kasan lockdep; do $(SCRIPTS)/debug-kernel $$kind >/dev/null || exit; done
+	@echo 'nftrace: test-debug: in kernels that look at themselves ...' >&2
+	@$(RUN) cargo test --package nftrace-tests --features debug-kernels --test debug
+
 fuzz:
 	@for target in parse policy verify; do \
 		$(RUN) $(CURDIR)/tests/fuzz/run $$target $(or $(SECONDS),60) || exit; \
@@ -90,6 +95,7 @@ help:
 	@echo '  make images     what the test VMs boot'
 	@echo
 	@echo 'Testing:'
+	@echo '  make test-debug the module under fire, in kernels with KASAN and lockdep'
 	@echo '  make check      formatting, clippy, rustdoc, shellcheck, the rules of the project'
 	@echo '  make fuzz       fuzz packets, policies and compiled policies; SECONDS=60 each'
 	@echo '  make docs       write docs/scenarios/ anew, from real runs'

@@ -10,6 +10,8 @@
 mod device;
 mod error;
 mod map;
+#[doc(hidden)]
+pub mod misuse;
 pub mod netns;
 mod policy;
 

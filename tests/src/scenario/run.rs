@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::ways::{self, Way};
 use super::{journeys, mismatch, Mismatch, Taken, Trace};
 use crate::checkout::top;
-use crate::vm::{message, Failure, Report, Vm};
+use crate::vm::{message, DebugKernel, Failure, Report, Vm};
 
 /// A machine that runs scenarios one after the other when the first one is asked for.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Boot {
     items: &'static [&'static str],
     seconds: u64,
     memory: &'static str,
+    debug: Option<DebugKernel>,
     report: OnceLock<Result<Report, Box<Failure>>>,
 }
 
@@ -40,6 +41,7 @@ impl Boot {
             items,
             seconds,
             memory: "1G",
+            debug: None,
             report: OnceLock::new(),
         }
     }
@@ -48,6 +50,13 @@ impl Boot {
     #[must_use]
     pub const fn memory(mut self, memory: &'static str) -> Self {
         self.memory = memory;
+        self
+    }
+
+    /// With a debug kernel in the stock one's place.
+    #[must_use]
+    pub const fn debug(mut self, kernel: DebugKernel) -> Self {
+        self.debug = Some(kernel);
         self
     }
 
@@ -73,8 +82,12 @@ impl Boot {
     /// When the machine failed, or the run.
     pub fn run(&self, name: &str) -> Result<Run, Mismatch> {
         let report = self.report.get_or_init(|| {
-            Vm::new(self.name)
-                .script("tests/lab/scenarios.sh", self.items)
+            let vm = Vm::new(self.name);
+            let vm = match self.debug {
+                Some(kernel) => vm.debug(kernel),
+                None => vm,
+            };
+            vm.script("tests/lab/scenarios.sh", self.items)
                 .with_command()
                 .timeout(Duration::from_secs(self.seconds))
                 .size(2, self.memory)

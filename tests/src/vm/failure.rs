@@ -25,12 +25,15 @@ pub enum Reason {
         /// How long it waited.
         limit: Duration,
     },
-    /// QEMU ended while the script was running, or before.
-    #[error("QEMU exited before the script ended: {0}")]
+    /// The machine ended while the script was running, or before.
+    #[error("the machine exited before the script ended: {0}")]
     QemuExit(String),
     /// The kernel reported a fault.
     #[error("the kernel reports: {}: {}", .0.what, .0.line)]
     Kernel(Fault),
+    /// A debug kernel found something out.
+    #[error("the debug kernel found: {0}")]
+    Found(String),
     /// The script was stopped because its time was over.
     #[error("timeout: the script ran longer than {} s", .0.as_secs())]
     Timeout(Duration),

@@ -11,6 +11,7 @@ use anyhow::{ensure, Context, Result};
 use rustix::fs::{flock, FlockOperation};
 
 use super::accel::QEMU;
+use super::images::Images;
 use super::Vm;
 use crate::checkout::top;
 use crate::command::binary;
@@ -98,8 +99,7 @@ impl Folder {
             if env::var_os("NFTRACE_NO_MODULE").is_some_and(|value| value == "1") {
                 env.push(("NFTRACE_NO_MODULE".to_owned(), "1".to_owned()));
             } else {
-                let module = env::var_os("NFTRACE_MODULE")
-                    .map_or_else(|| top().join("nftrace.ko"), PathBuf::from);
+                let module = module(vm)?;
                 fs::copy(&module, self.path.join("nftrace.ko")).with_context(|| {
                     format!(
                         "{}: no module; build it, or say NFTRACE_NO_MODULE=1",
@@ -155,6 +155,17 @@ impl Folder {
     pub(super) fn pid_file(&self) -> PathBuf {
         self.path.join("qemu.pid")
     }
+}
+
+/// The module that the guest is to load.
+fn module(vm: &Vm) -> Result<PathBuf> {
+    if let Some(kernel) = vm.debug {
+        return Images::find_debug(kernel)?
+            .module
+            .with_context(|| format!("no module; run scripts/debug-kernel {}", kernel.name()));
+    }
+    let named = env::var_os("NFTRACE_MODULE");
+    Ok(named.map_or_else(|| top().join("nftrace.ko"), PathBuf::from))
 }
 
 /// As one word of a shell's command line.

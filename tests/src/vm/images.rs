@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `scripts/guest-image` made, and where it is.
+//! What `scripts/guest-image` and `scripts/debug-kernel` made, and where it is.
 
 use std::collections::HashMap;
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+use super::uml::DebugKernel;
 
 /// The files that a machine boots.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub(super) struct Images {
     pub(super) initramfs: PathBuf,
     pub(super) root: PathBuf,
     pub(super) modules: PathBuf,
+    /// Our module for the kernel, where it has one of its own.
+    pub(super) module: Option<PathBuf>,
 }
 
 /// The cache folder, found as scripts/lib.sh finds it.
@@ -34,15 +38,22 @@ pub(super) fn cache() -> PathBuf {
 }
 
 impl Images {
+    /// The stock kernel's.
     pub(super) fn find() -> Result<Self> {
         let kernel = env::var("KERNEL").ok().filter(|kernel| !kernel.is_empty());
-        let list = cache().join(format!("guest-{}.env", kernel.as_deref().unwrap_or("7.3")));
-        let text = fs::read_to_string(&list).with_context(|| {
-            format!(
-                "{}: no images of a guest; run scripts/guest-image",
-                list.display()
-            )
-        })?;
+        let list = format!("guest-{}.env", kernel.as_deref().unwrap_or("7.3"));
+        Self::listed(&cache().join(list), "scripts/guest-image")
+    }
+
+    /// Those of a kernel that looks at itself.
+    pub(super) fn find_debug(kernel: DebugKernel) -> Result<Self> {
+        let list = cache().join("debug").join(format!("{}.env", kernel.name()));
+        Self::listed(&list, &format!("scripts/debug-kernel {}", kernel.name()))
+    }
+
+    fn listed(list: &Path, maker: &str) -> Result<Self> {
+        let text = fs::read_to_string(list)
+            .with_context(|| format!("{}: no images; run {maker}", list.display()))?;
         let values: HashMap<&str, &str> = text
             .lines()
             .filter_map(|line| line.split_once('='))
@@ -53,11 +64,7 @@ impl Images {
                     .get(name)
                     .with_context(|| format!("{} has no {name}", list.display()))?,
             );
-            anyhow::ensure!(
-                path.exists(),
-                "{} is missing; run scripts/guest-image",
-                path.display()
-            );
+            anyhow::ensure!(path.exists(), "{} is missing; run {maker}", path.display());
             Ok(path)
         };
         Ok(Self {
@@ -65,6 +72,7 @@ impl Images {
             initramfs: file("NFTRACE_GUEST_INITRAMFS")?,
             root: file("NFTRACE_GUEST_ROOT")?,
             modules: file("NFTRACE_GUEST_MODULES")?,
+            module: file("NFTRACE_GUEST_MODULE").ok(),
         })
     }
 }

@@ -22,10 +22,11 @@ use super::folder::{path_of, Folder};
 use super::images::Images;
 use super::log::{inspect, inspect_taint};
 use super::slots::Slot;
-use super::{Failure, Reason, Report, Vm};
+use super::uml::DebugKernel;
+use super::{uml, Failure, Reason, Report, Vm};
 
 /// What tests/lab/run prints when everything is written, before the exit code.
-const END: &str = "nftrace-lab: exit=";
+pub(super) const END: &str = "nftrace-lab: exit=";
 
 /// The exit code of timeout(1) when it had to act.
 const TIMED_OUT: i32 = 124;
@@ -40,17 +41,17 @@ const TICK: Duration = Duration::from_millis(100);
 /// rcu_expedited: without it, booting and every namespace that goes wait for grace periods.
 /// log_buf_len: no record may be overwritten before it is read.
 /// notests: the kernel's own tests of its ciphers are not ours to wait for.
-const KERNEL_ARGS: &str = "quiet loglevel=5 rcupdate.rcu_expedited=1 oops=panic \
+pub(super) const KERNEL_ARGS: &str = "quiet loglevel=5 rcupdate.rcu_expedited=1 oops=panic \
     log_buf_len=8M cryptomgr.notests";
 
 /// What is learnt while the machine runs.
 #[derive(Default)]
-struct Observed {
-    console: Vec<String>,
-    output: Vec<String>,
-    exit: Option<i32>,
+pub(super) struct Observed {
+    pub(super) console: Vec<String>,
+    pub(super) output: Vec<String>,
+    pub(super) exit: Option<i32>,
     boot: Duration,
-    total: Duration,
+    pub(super) total: Duration,
 }
 
 pub(super) fn run(vm: &Vm) -> Result<Report, Box<Failure>> {
@@ -64,10 +65,14 @@ pub(super) fn run(vm: &Vm) -> Result<Report, Box<Failure>> {
         })
     };
     let folder = Folder::prepare(vm).map_err(setup)?;
-    let machine = build(vm, &folder).map_err(setup)?;
-
     let mut seen = Observed::default();
-    let end = drive(vm, &folder, machine, &mut seen);
+    let end = match vm.debug {
+        Some(kernel) => uml::drive(vm, kernel, &folder, &mut seen).map_err(setup)?,
+        None => {
+            let machine = build(vm, &folder).map_err(setup)?;
+            drive(vm, &folder, machine, &mut seen)
+        }
+    };
     judge(vm, &folder, seen, end)
 }
 
@@ -242,13 +247,21 @@ fn judge(
         .map(String::as_str);
     let fault = inspect(both).or_else(|| inspect_taint(&taint));
     // A panic explains an exit of QEMU, and a warning a script that failed.
-    let reason = fault.map(Reason::Kernel).or(end).or(match seen.exit {
-        Some(0) if log.is_none() => Some(Reason::Setup("the guest left no kernel log".to_owned())),
-        Some(0) => None,
-        Some(TIMED_OUT) => Some(Reason::Timeout(vm.timeout)),
-        Some(code) => Some(Reason::Exit(code)),
-        None => Some(Reason::QemuExit("the script left no exit code".to_owned())),
-    });
+    let own = |kernel: DebugKernel| kernel.inspect(folder).map(Reason::Found);
+    let own = vm.debug.filter(|_| seen.exit == Some(0)).and_then(own);
+    let reason = fault
+        .map(Reason::Kernel)
+        .or(end)
+        .or(own)
+        .or(match seen.exit {
+            Some(0) if log.is_none() => {
+                Some(Reason::Setup("the guest left no kernel log".to_owned()))
+            }
+            Some(0) => None,
+            Some(TIMED_OUT) => Some(Reason::Timeout(vm.timeout)),
+            Some(code) => Some(Reason::Exit(code)),
+            None => Some(Reason::QemuExit("the script left no exit code".to_owned())),
+        });
     match reason {
         Some(reason) => Err(Box::new(Failure {
             test: vm.name.clone(),

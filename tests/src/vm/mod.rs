@@ -31,12 +31,14 @@ mod images;
 mod log;
 mod machine;
 mod slots;
+mod uml;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::failure::{Failure, Reason};
 pub use self::log::{inspect, message, Fault};
+pub use self::uml::DebugKernel;
 
 /// A virtual machine to be, and the script that it will run.
 #[derive(Debug, Clone)]
@@ -53,6 +55,7 @@ pub struct Vm {
     module: bool,
     command: bool,
     exact_clock: bool,
+    debug: Option<DebugKernel>,
     counted: Option<String>,
 }
 
@@ -90,6 +93,7 @@ impl Vm {
             module: true,
             command: false,
             exact_clock: false,
+            debug: None,
             counted: None,
         }
     }
@@ -168,6 +172,14 @@ impl Vm {
     pub fn counting_instructions(mut self, cpu: &str) -> Self {
         self.cpus = 1;
         self.counted = Some(cpu.to_owned());
+        self
+    }
+
+    /// User Mode Linux with that kernel in the stock one's place. Beyond what is always
+    /// judged, lockdep has to be on at the end, and no memory leaked.
+    #[must_use]
+    pub fn debug(mut self, kernel: DebugKernel) -> Self {
+        self.debug = Some(kernel);
         self
     }
 

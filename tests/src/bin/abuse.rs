@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Uses the device as nobody should, in a debug kernel, and says in JSON what came of it:
+//!
+//! - `abuse maps`: mappings that are none, and one that is inherited
+//! - `abuse readers TIMES`: readers that are killed, stopped and go on, at any moment
+//! - `abuse loaders TIMES`: four loaders at once
+//! - `abuse killed MEBIBYTES TIMES`: loaders of a large policy that are killed at any moment
+//!
+//! and what these start: `abuse read`, `abuse load MEBIBYTES`.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, ensure, Result};
+use nftrace_core::policy::layout::Header;
+use nftrace_device::{misuse, MappedReader, Rings, Start};
+use nftrace_tests::guest::{compiled, device, plainly};
+use rustix::process::{kill_process, Pid, Signal};
+use serde_json::{json, Value};
+use zerocopy::FromBytes as _;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let told = match words[..] {
+        ["maps"] => maps()?,
+        ["readers", times] => readers(times.parse()?)?,
+        ["loaders", times] => loaders(times.parse()?)?,
+        ["killed", size, times] => killed(size.parse()?, times.parse()?)?,
+        ["read"] => return read(),
+        ["load", size] => return load(size.parse()?),
+        _ => anyhow::bail!(
+            "usage: abuse maps | readers TIMES | loaders TIMES | killed MEBIBYTES TIMES"
+        ),
+    };
+    println!("{told}");
+    Ok(())
+}
+
+fn maps() -> Result<Value> {
+    let device = device()?;
+    let tries: BTreeMap<_, _> = misuse::of_maps(&device)?
+        .into_iter()
+        .map(|(name, errno)| (name, errno.map(|errno| errno.to_string())))
+        .collect();
+    Ok(json!({ "tries": tries, "forked": misuse::of_fork(&device)? }))
+}
+
+fn start(arguments: &[&str]) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    Ok(command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?)
+}
+
+/// From 0 to so many microseconds, by turns: no two rounds hit the same moment.
+fn pause(round: u32, most: u64) {
+    thread::sleep(Duration::from_micros(
+        u64::from(round).wrapping_mul(7919) % most.max(1),
+    ));
+}
+
+/// Reads for ever, by system calls and by a mapping.
+fn read() -> Result<()> {
+    let mut reader = device()?;
+    reader.seek(Start::Oldest)?;
+    let rings = Rings::map(&reader)?;
+    let mut mapped = MappedReader::new(&rings, Start::Oldest);
+    loop {
+        reader.read()?;
+        while mapped.next_frame().is_some() {}
+    }
+}
+
+fn readers(times: u32) -> Result<Value> {
+    let mut killed = 0;
+    let mut asleep = 0;
+    for round in 0..times {
+        let mut child = start(&["read"])?;
+        let pid = Pid::from_child(&child);
+        pause(round, 30_000);
+        kill_process(pid, Signal::STOP)?;
+        kill_process(pid, Signal::CONT)?;
+        pause(round, 5000);
+        ensure!(
+            child.try_wait()?.is_none(),
+            "a stop ended a reader: {}",
+            errors(child)?
+        );
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))?;
+        asleep += u32::from(state.contains(") S "));
+        let signal = [Signal::KILL, Signal::TERM, Signal::INT][round as usize % 3];
+        kill_process(pid, signal)?;
+        let begin = Instant::now();
+        let status = child.wait()?;
+        ensure!(
+            begin.elapsed() < Duration::from_secs(5),
+            "a reader does not die"
+        );
+        killed += u32::from(status.code().is_none());
+    }
+    let unread = device()?.stats()?.unread;
+    Ok(json!({ "killed": killed, "asleep": asleep, "unread": unread }))
+}
+
+fn errors(child: Child) -> Result<String> {
+    Ok(String::from_utf8_lossy(&child.wait_with_output()?.stderr).into_owned())
+}
+
+/// A policy of a thread's own: as many rules as none of the others has.
+fn policy_of(thread: u32) -> String {
+    let rule = |at| format!("drop udp to any port {} at local_out\n", 20_000 + at);
+    (0..=thread).map(rule).collect()
+}
+
+fn loaders(times: u32) -> Result<Value> {
+    let begin = device()?.status()?.generation;
+    let load = |which: u32| -> Result<Vec<(u32, u32)>> {
+        let device = device()?;
+        let blob = compiled(&policy_of(which))?;
+        let mut loaded = Vec::new();
+        for _ in 0..times {
+            let taken = device.load_policy(blob.bytes(), &plainly(&device.status()?))?;
+            loaded.push((taken.generation, which));
+        }
+        Ok(loaded)
+    };
+    let mut all: Vec<(u32, u32)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|which| scope.spawn(move || load(which)))
+            .collect();
+        let results = threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow!("a loader panicked"))?);
+        results.collect::<Result<Vec<_>>>()
+    })?
+    .concat();
+    all.sort_unstable();
+    let generations = all.iter().map(|(generation, _)| *generation);
+    let without_gap = generations.eq(begin + 1..=begin + 4 * times);
+    let status = device()?.status()?;
+    let last = all.last().copied().unwrap_or_default();
+    Ok(json!({
+        "without_gap": without_gap,
+        "loaded": all.len(),
+        "generation": status.generation == last.0,
+        "rules": status.rules == last.1 + 1,
+    }))
+}
+
+/// A sound blob of that size: what its author wrote is very long.
+fn large(mebibytes: usize) -> Result<Vec<u8>> {
+    let mut bytes = compiled("drop udp to any port 9999 at local_out\n")?
+        .bytes()
+        .to_vec();
+    let more = (mebibytes << 20).saturating_sub(bytes.len());
+    bytes.resize(bytes.len() + more, b'#');
+    let (header, _) = Header::mut_from_prefix(&mut bytes)
+        .map_err(|_| anyhow!("a blob begins with its header"))?;
+    header.text += u32::try_from(more)?;
+    Ok(bytes)
+}
+
+fn load(mebibytes: usize) -> Result<()> {
+    let blob = large(mebibytes)?;
+    let device = device()?;
+    loop {
+        device.load_policy(&blob, &plainly(&device.status()?))?;
+    }
+}
+
+fn killed(mebibytes: usize, times: u32) -> Result<Value> {
+    let device = device()?;
+    let small = compiled("drop udp to any port 9998 at local_out\n")?;
+    let blob = large(mebibytes)?;
+    let (mut before, mut behind, mut longest) = (0, 0, Duration::ZERO);
+    for round in 0..times {
+        let first = device
+            .load_policy(small.bytes(), &plainly(&device.status()?))?
+            .generation;
+        let mut child = start(&["load", &mebibytes.to_string()])?;
+        pause(round, 400_000);
+        let begin = Instant::now();
+        child.kill()?;
+        child.wait()?;
+        longest = longest.max(begin.elapsed());
+        // One or the other, and each as a whole.
+        let (generation, bytes) = device.policy(None)?.ok_or_else(|| anyhow!("no policy"))?;
+        if generation == first {
+            ensure!(
+                bytes == small.bytes(),
+                "generation {generation} is not the old one"
+            );
+            before += 1;
+        } else {
+            ensure!(bytes == blob, "generation {generation} is not the new one");
+            behind += 1;
+        }
+    }
+    Ok(json!({ "before": before, "behind": behind, "longest_ms": longest.as_millis() }))
+}

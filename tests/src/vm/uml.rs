@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Machines that are a program: User Mode Linux with a kernel of scripts/debug-kernel,
+//! which looks at itself while it runs.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::{kill_process_group, Pid, Signal};
+
+use super::folder::Folder;
+use super::images::Images;
+use super::machine::{Observed, END, KERNEL_ARGS};
+use super::slots::Slot;
+use super::{Reason, Vm};
+
+/// A kernel of scripts/debug-kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DebugKernel {
+    /// Without any checks, for native speed.
+    Plain,
+    /// Memory: KASAN, UBSAN, kmemleak; failing allocations.
+    Kasan,
+    /// Locks: lockdep, RCU, objects' lives; failing allocations.
+    Lockdep,
+}
+
+impl DebugKernel {
+    /// Its name for scripts/debug-kernel.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Kasan => "kasan",
+            Self::Lockdep => "lockdep",
+        }
+    }
+
+    /// The fault, if any, in what the kernel found out about itself.
+    pub(super) fn inspect(self, folder: &Folder) -> Option<String> {
+        let read = |name: &str| fs::read_to_string(folder.out().join(name));
+        match self {
+            Self::Plain => None,
+            Self::Kasan => match read("kmemleak.txt") {
+                Ok(text) if text.trim().is_empty() => None,
+                Ok(text) => Some(format!("leaked memory: {text}")),
+                Err(error) => Some(format!("kmemleak.txt: {error}")),
+            },
+            Self::Lockdep => match read("lockdep.txt") {
+                Ok(text) if is_on(&text) => None,
+                Ok(text) => Some(format!("lockdep is off: {text}")),
+                Err(error) => Some(format!("lockdep.txt: {error}")),
+            },
+        }
+    }
+}
+
+/// Whether /proc/lockdep_stats says that lockdep still watches.
+fn is_on(stats: &str) -> bool {
+    let debug_locks = stats.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        (name.trim() == "debug_locks").then(|| value.trim())
+    });
+    debug_locks == Some("1")
+}
+
+/// From the start to the script: a second, and more on a busy machine.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often to look whether it still lives.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs the machine until it ends or has to be ended; `None` when it ended by itself.
+pub(super) fn drive(
+    vm: &Vm,
+    kernel: DebugKernel,
+    folder: &Folder,
+    seen: &mut Observed,
+) -> Result<Option<Reason>> {
+    let images = Images::find_debug(kernel)?;
+    fs::write(folder.path.join("start"), folder.command(vm))?;
+    let slot = Slot::take();
+    let start = Instant::now();
+    let mut machine = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL"])
+        .arg(&images.kernel)
+        .args([format!("mem={}", vm.memory), format!("ncpus={}", vm.cpus)])
+        .args(["seccomp=on", "con=null", "con0=null,fd:1", "noreboot"])
+        .arg(format!("uml_dir={}", folder.path.join("uml").display()))
+        .arg(format!("ubd0r={}", images.root.display()))
+        .arg(format!("ubd1r={}", images.modules.display()))
+        .arg(format!("initrd={}", images.initramfs.display()))
+        .arg(format!("nftrace.share={}", folder.path.display()))
+        .arg("nftrace.run=start")
+        .args(KERNEL_ARGS.split_whitespace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .with_context(|| images.kernel.display().to_string())?;
+    let lines = listen(&mut machine);
+    let limit = BOOT_LIMIT + vm.timeout + vm.grace;
+    let end = watch(&mut machine, &lines, start + limit, seen)?;
+    let pid = Pid::from_child(&machine);
+    // What it left running of its own processes, and itself if it hangs.
+    let _ = kill_process_group(pid, Signal::KILL);
+    machine.wait().context("waiting for the machine")?;
+    seen.total = start.elapsed();
+    drop(slot);
+    seen.console.extend(lines.try_iter());
+    let output = fs::read(folder.path.join("script.log")).unwrap_or_default();
+    for line in String::from_utf8_lossy(&output).lines() {
+        match line.strip_prefix(END) {
+            Some(code) => seen.exit = code.trim().parse().ok(),
+            None => seen.output.push(line.to_owned()),
+        }
+    }
+    Ok(match end {
+        None => Some(Reason::Hung {
+            during: "the script",
+            limit,
+        }),
+        Some(status) if seen.exit.is_none() => Some(Reason::QemuExit(status)),
+        Some(_) => None,
+    })
+}
+
+/// What it prints, a line a message.
+fn listen(machine: &mut Child) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    fn forward(from: impl std::io::Read + Send + 'static, to: std::sync::mpsc::Sender<String>) {
+        thread::spawn(move || {
+            let mut from = BufReader::new(from);
+            let mut line = Vec::new();
+            while from.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+                let text = String::from_utf8_lossy(&line);
+                if to
+                    .send(text.trim_end_matches(['\r', '\n']).to_owned())
+                    .is_err()
+                {
+                    return;
+                }
+                line.clear();
+            }
+        });
+    }
+    if let Some(stdout) = machine.stdout.take() {
+        forward(stdout, sender.clone());
+    }
+    if let Some(stderr) = machine.stderr.take() {
+        forward(stderr, sender);
+    }
+    receiver
+}
+
+/// How it ended; `None` when it does not.
+fn watch(
+    machine: &mut Child,
+    lines: &Receiver<String>,
+    deadline: Instant,
+    seen: &mut Observed,
+) -> Result<Option<String>> {
+    loop {
+        match lines.recv_timeout(TICK) {
+            Ok(line) => seen.console.push(line),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => thread::sleep(TICK),
+        }
+        if let Some(status) = machine.try_wait()? {
+            return Ok(Some(status.to_string()));
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lockdep_is_on_only_where_it_says_so() {
+        assert!(is_on(
+            " lock-classes:   1 [max: 8192]\n debug_locks:        1\n"
+        ));
+        assert!(!is_on(" debug_locks:        0\n"));
+        assert!(!is_on(""));
+    }
+}
