@@ -110,7 +110,8 @@ receive() { # receive ROLE sink|echo FIRST LAST
 chmod 1777 /tmp
 receive ctr sink 8080 8080
 receive host sink 8080 8080
-load_module bridge=1
+# A thousand rules that only count are all asked about each packet.
+load_module bridge=1 max_bound=100000
 
 # packets PROTOCOL ROLE ADDRESS PORT
 packets() {

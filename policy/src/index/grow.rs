@@ -9,6 +9,15 @@ use super::choose::{leaf_cost, Question, Temper, TEMPERS};
 use super::Grown;
 use nftrace_core::policy::forest::{Node, Region, Shape, Side, MAX_DEPTH, MAX_TREES, SPECIAL};
 
+/// So few boxes are found at once, however they are cut.
+const SMALL: usize = 16;
+
+/// A forest of more boxes is grown once only: it takes long.
+const LARGE: usize = 20_000;
+
+/// How often each box is looked at, on average, where boxes cannot be told apart.
+const HARD: usize = 48;
+
 /// Copies that a tree may make of its boxes, on average.
 const MEMORY: usize = 8;
 
@@ -25,6 +34,8 @@ pub(super) struct Trees {
     /// Of each box, the number of its tree.
     pub(super) homes: Vec<u8>,
     pub(super) is_special: bool,
+    /// How often a box was looked at.
+    visits: usize,
 }
 
 /// Grows a forest of the boxes `ids`.
@@ -77,17 +88,18 @@ impl<'a, S: Shape> Grower<'a, S> {
     /// Grows it by each temper, and keeps the one whose boxes are found with the fewest
     /// instructions. Of large ones, that are grown long, there are fewer to choose from.
     pub(super) fn grow(&self) -> Trees {
-        let tempers = match self.ids.len() {
-            0..=16 => 1,
-            17..=20_000 => TEMPERS.len(),
-            _ => 1,
-        };
+        let first = self.grow_by(&TEMPERS[0]);
+        let len = self.ids.len();
+        // Where boxes hardly let themselves be told apart, each try takes long and none helps.
+        if len <= SMALL || len > LARGE || first.visits > len * HARD {
+            return first;
+        }
         let grow = |temper: &Temper| {
             let trees = self.grow_by(temper);
             (self.cost(&trees), trees)
         };
-        let grown: Vec<(f64, Trees)> = std::thread::scope(|scope| {
-            let threads: Vec<_> = TEMPERS[..tempers]
+        let others: Vec<(f64, Trees)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = TEMPERS[1..]
                 .iter()
                 .map(|temper| scope.spawn(move || grow(temper)))
                 .collect();
@@ -96,7 +108,8 @@ impl<'a, S: Shape> Grower<'a, S> {
                 .filter_map(|thread| thread.join().ok())
                 .collect()
         });
-        let best = grown.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        let all = others.into_iter().chain([(self.cost(&first), first)]);
+        let best = all.min_by(|a, b| a.0.total_cmp(&b.0));
         best.map_or_else(|| self.grow_by(&TEMPERS[0]), |(_, trees)| trees)
     }
 
@@ -146,14 +159,14 @@ impl<'a, S: Shape> Grower<'a, S> {
 
     fn grow_by(&self, temper: &Temper) -> Trees {
         let mut left: Vec<u32> = (0..u32::try_from(self.ids.len()).unwrap_or(u32::MAX)).collect();
-        let mut grown = Vec::new();
+        let (mut grown, mut visits) = (Vec::new(), 0);
         while !left.is_empty() {
             let is_last = grown.len() + 1 == MAX_TREES;
             let more = temper
                 .growth
                 .saturating_pow(u32::try_from(grown.len()).unwrap_or(u32::MAX));
             let cap = temper.cap.saturating_mul(more);
-            let (tree, spilled) = self.tree(&left, temper, cap, is_last);
+            let (tree, spilled) = self.tree(&left, temper, cap, is_last, &mut visits);
             let kept = difference(&left, &spilled);
             grown.push((tree, kept));
             left = spilled;
@@ -170,6 +183,7 @@ impl<'a, S: Shape> Grower<'a, S> {
             trees: grown.into_iter().map(|(tree, _)| tree).collect(),
             homes,
             is_special: self.ids.iter().any(|id| flags(id) & SPECIAL != 0),
+            visits,
         }
     }
 
@@ -212,7 +226,14 @@ impl<'a, S: Shape> Grower<'a, S> {
     }
 
     /// A tree of some boxes, and those that are left to the next one, in order.
-    fn tree(&self, ids: &[u32], temper: &Temper, cap: u32, is_last: bool) -> (Grown, Vec<u32>) {
+    fn tree(
+        &self,
+        ids: &[u32],
+        temper: &Temper,
+        cap: u32,
+        is_last: bool,
+        visits: &mut usize,
+    ) -> (Grown, Vec<u32>) {
         let is_spilled = match self.wide(ids) {
             Some(is_wide) if !is_last => is_wide,
             _ => vec![false; self.ids.len()],
@@ -238,6 +259,7 @@ impl<'a, S: Shape> Grower<'a, S> {
         let (mut nodes, mut leaves) = (Vec::new(), Vec::new());
         let mut end = 1_u32;
         while let Some(bud) = buds.pop_front() {
+            *visits += bud.ids.len();
             let bud = growth.pruned(bud);
             match growth.cut(&bud) {
                 Some((node, children)) => {

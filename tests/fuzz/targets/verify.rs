@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compiled policies of any bytes: the verifier refuses them or not, and what it takes
-//! can be asked about packets; neither ever panics.
+//! Compiled policies of any bytes: the verifier refuses them or not, and of what it takes
+//! the index says the same about packets as the rules in order; nothing ever panics.
 
 #![no_main]
 
@@ -12,7 +12,9 @@ use libfuzzer_sys::fuzz_target;
 use nftrace_core::abi::ABI;
 use nftrace_core::packet::{parse, Network, MAX_HEADERS};
 use nftrace_core::policy::layout::{Cgroup, Header, Rule, MAGIC};
-use nftrace_core::policy::{classify, verify, Observer, Place, Subject, Tables};
+use nftrace_core::policy::{
+    classify, classify_in_order, verify, Observer, Place, Subject, Tables,
+};
 use nftrace_core::record::Socket;
 use nftrace_policy::{compile, load_text, resolve, Memory};
 use zerocopy::IntoBytes as _;
@@ -64,14 +66,19 @@ impl Subject for Anything {
     }
 }
 
-struct Unlimited;
+/// Rules with a limit may match where their number is even; it notes what else they do.
+#[derive(Debug, Default, PartialEq)]
+struct Noted(Vec<(u32, bool)>);
 
-impl Observer for Unlimited {
-    fn is_within_limit(&mut self, _number: u32, _rule: &Rule) -> bool {
-        true
+impl Observer for Noted {
+    fn is_within_limit(&mut self, number: u32, _rule: &Rule) -> bool {
+        self.0.push((number, true));
+        number % 2 == 0
     }
 
-    fn shadowed(&mut self, _number: u32, _rule: &Rule) {}
+    fn shadowed(&mut self, number: u32, _rule: &Rule) {
+        self.0.push((number, false));
+    }
 }
 
 fuzz_target!(init: seed(), |data: &[u8]| {
@@ -99,20 +106,31 @@ fuzz_target!(init: seed(), |data: &[u8]| {
     for network in [Network::Ipv4, Network::Ipv6] {
         let parsed = parse(network, packet, packet.len().max(MAX_HEADERS)).ok();
         for place in Place::all() {
-            classify(&tables, place, parsed.as_ref(), &subject, &mut Unlimited);
+            let (mut by_index, mut in_order) = (Noted::default(), Noted::default());
+            let found = classify(&tables, place, parsed.as_ref(), &subject, &mut by_index);
+            let wanted =
+                classify_in_order(&tables, place, parsed.as_ref(), &subject, &mut in_order);
+            assert_eq!((found, by_index), (wanted, in_order), "{place:?}");
         }
     }
 });
 
 /// Fills an empty corpus, which is a folder among the arguments, with small policies.
 fn seed() {
-    const POLICIES: [&str; 6] = [
+    const POLICIES: [&str; 8] = [
         "drop tcp to any port 25",
         "accept established at forward\ndefault drop at forward",
         "set a = { 10.0.0.0/8, 2001:db8::/32 }\nreject from @a at local_in limit 5/s log",
         "queue 5 else accept udp to any port 53 at forward\ndefault drop in new",
         "shadow drop icmp type 8 iif veth* mark 1/3 at bridge forward",
         "drop tcp flags syn/syn,ack uid 1-9 classid 7 at local_out in cookie:3",
+        "drop tcp from 10.0.0.0/8 port { 1, 5-9 } to { 10.1.0.0/16, fd00::/8 } port { 25, 80 }\n\
+         accept udp to 10.2.0.0/16 port 53\naccept tcp to 10.1.2.3\ndrop from 10.0.0.0/9\n\
+         accept tcp from 10.1.1.1 port 1\ndrop udp to any port 1-1000\naccept icmp\n\
+         drop to 10.1.0.0/17 in cookie:1\naccept from fd00::/16\ndrop to fd00::1",
+        "shadow drop tcp\naccept tcp to any port 80 limit 5/s\ndrop tcp to any port 1-100\n\
+         accept from 10.0.0.1 limit 1/s\nshadow accept udp\ndrop from 10.0.0.0/24\n\
+         drop from 10.0.1.0/24 port 5\ndrop from 10.0.2.0/24\naccept to 10.0.0.1\ndrop udp",
     ];
     let is_empty = |path: &Path| path.read_dir().is_ok_and(|mut dir| dir.next().is_none());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
