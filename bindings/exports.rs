@@ -27,12 +27,12 @@ pub(super) type Shared = device::Shared;
 /// Called by netfilter only, as the hook function that was registered.
 #[no_mangle]
 pub(super) unsafe extern "C" fn nftrace_hook(
-    _priv: netfilter::Priv,
+    mask: netfilter::Priv,
     skb: *mut bindings::sk_buff,
     state: *const generated::nf_hook_state,
 ) -> c_uint {
     // SAFETY: The contract is the same.
-    unsafe { netfilter::run_hook(skb, state, Kind::Entry) }
+    unsafe { netfilter::run_hook(mask, skb, state, Kind::Entry) }
 }
 
 /// The hook function that comes last.
@@ -42,12 +42,12 @@ pub(super) unsafe extern "C" fn nftrace_hook(
 /// Called by netfilter only, as the hook function that was registered.
 #[no_mangle]
 pub(super) unsafe extern "C" fn nftrace_hook_exit(
-    _priv: netfilter::Priv,
+    mask: netfilter::Priv,
     skb: *mut bindings::sk_buff,
     state: *const generated::nf_hook_state,
 ) -> c_uint {
     // SAFETY: The contract is the same.
-    unsafe { netfilter::run_hook(skb, state, Kind::Exit) }
+    unsafe { netfilter::run_hook(mask, skb, state, Kind::Exit) }
 }
 
 /// The probe of the tracepoint `kfree_skb`.

@@ -20,25 +20,10 @@
 
 #include "helpers.h"
 
-int nftrace_skb_network_offset(const struct sk_buff *skb)
-{
-	return skb_network_offset(skb);
-}
-
 /* Host byte order. */
 u16 nftrace_skb_protocol(const struct sk_buff *skb)
 {
 	return ntohs(skb->protocol);
-}
-
-u32 nftrace_skb_mark(const struct sk_buff *skb)
-{
-	return skb->mark;
-}
-
-struct net_device *nftrace_skb_dev(const struct sk_buff *skb)
-{
-	return skb->dev;
 }
 
 /*
@@ -60,20 +45,10 @@ bool nftrace_skb_is_second_pass(const struct sk_buff *skb)
 #endif
 }
 
-u16 nftrace_skb_gso_segs(const struct sk_buff *skb)
-{
-	return skb_is_gso(skb) ? skb_shinfo(skb)->gso_segs : 0;
-}
-
 /* Told not to be tracked, which is more than not being tracked. */
 bool nftrace_skb_is_untracked(const struct sk_buff *skb)
 {
 	return (skb_get_nfct(skb) & NFCT_INFOMASK) == IP_CT_UNTRACKED;
-}
-
-bool nftrace_skb_has_conntrack(const struct sk_buff *skb)
-{
-	return skb_get_nfct(skb) != 0;
 }
 
 /* Needs no symbol of nf_conntrack, which may not be loaded. */
@@ -153,14 +128,14 @@ void nftrace_symbol(const void *address, char *name, u32 size)
 		memmove(blank, blank + 1, strlen(blank));
 }
 
-void nftrace_preempt_disable(void)
+unsigned int nftrace_get_cpu(void)
 {
-	preempt_disable();
+	return get_cpu();
 }
 
-void nftrace_preempt_enable(void)
+void nftrace_put_cpu(void)
 {
-	preempt_enable();
+	put_cpu();
 }
 
 struct bpf_prog *nftrace_bpf_create(struct sock_filter *instructions, u16 count)
@@ -241,17 +216,6 @@ void nftrace_unprobe(const char *name, void *function)
 void nftrace_probes_synchronize(void)
 {
 	tracepoint_synchronize_unregister();
-}
-
-/*
- * A name is changed in place by a rename. A copy taken at that moment may be of
- * both names, but it is a copy: the last byte is always the terminator.
- */
-int nftrace_dev_name(const struct net_device *dev, char *name)
-{
-	/* What a longer name before it left is not of this one. */
-	strscpy_pad(name, dev->name, IFNAMSIZ);
-	return dev->ifindex;
 }
 
 u64 nftrace_net_cookie(const struct net *net)

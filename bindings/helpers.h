@@ -23,15 +23,11 @@ struct work_struct;
 struct workqueue_struct;
 
 /* skb: the packet of a netfilter hook, in that hook. */
-int nftrace_skb_network_offset(const struct sk_buff *skb);
 u16 nftrace_skb_protocol(const struct sk_buff *skb);
-u32 nftrace_skb_mark(const struct sk_buff *skb);
 void nftrace_cond_resched(void);
 u64 nftrace_ticks(void);
 u32 nftrace_hz(void);
-struct net_device *nftrace_skb_dev(const struct sk_buff *skb);
 bool nftrace_skb_is_second_pass(const struct sk_buff *skb);
-u16 nftrace_skb_gso_segs(const struct sk_buff *skb);
 
 /* The connection of a packet; the original direction's tuple, in network byte order. */
 struct nftrace_conntrack {
@@ -47,7 +43,6 @@ struct nftrace_conntrack {
 };
 
 bool nftrace_skb_is_untracked(const struct sk_buff *skb);
-bool nftrace_skb_has_conntrack(const struct sk_buff *skb);
 bool nftrace_skb_conntrack(const struct sk_buff *skb, struct nftrace_conntrack *out);
 
 /* The local socket of a packet in this namespace. */
@@ -71,9 +66,6 @@ int nftrace_skb_copy_network(const struct sk_buff *skb, void *to, u32 len);
 /* Both write a string of at most size bytes, the terminator included. */
 void nftrace_drop_reason(u32 reason, char *name, u32 size);
 void nftrace_symbol(const void *address, char *name, u32 size);
-
-/* Copies the name, IFNAMSIZ bytes; returns the interface index. */
-int nftrace_dev_name(const struct net_device *dev, char *name);
 
 u64 nftrace_net_cookie(const struct net *net);
 u32 nftrace_net_inode(const struct net *net);
@@ -109,8 +101,8 @@ void nftrace_wake_in_a_millisecond(void);
 void nftrace_wake_cancel(void);
 
 /* Keeps this task on its CPU, and all others off it. */
-void nftrace_preempt_disable(void);
-void nftrace_preempt_enable(void);
+unsigned int nftrace_get_cpu(void);
+void nftrace_put_cpu(void);
 
 /* The lock under which parameters are set. */
 void nftrace_param_lock(void);

@@ -11,6 +11,7 @@
 
 use nftrace_core::recent::KeyedHash;
 
+pub(crate) mod armed;
 pub(crate) mod bpf;
 pub(crate) mod chardev;
 pub(crate) mod memory;
@@ -24,6 +25,7 @@ pub(crate) mod wakeup;
 pub(crate) mod work;
 
 mod exports;
+mod fields;
 
 /// What bindgen made of `bindings.h`; the types that it names come from the `kernel` crate.
 #[allow(
@@ -48,7 +50,10 @@ mod generated {
 }
 
 /// While it lives, no other task runs on this CPU.
-pub(crate) struct PreemptionDisabled(core::marker::PhantomData<*mut ()>);
+pub(crate) struct PreemptionDisabled {
+    cpu: u32,
+    _here: core::marker::PhantomData<*mut ()>,
+}
 
 impl PreemptionDisabled {
     /// Nothing may sleep from now on.
@@ -56,8 +61,17 @@ impl PreemptionDisabled {
     pub(crate) fn new() -> Self {
         // SAFETY: The function has no preconditions; `drop` undoes it, on this CPU,
         // since the value is not `Send`.
-        unsafe { generated::nftrace_preempt_disable() };
-        Self(core::marker::PhantomData)
+        let cpu = unsafe { generated::nftrace_get_cpu() };
+        Self {
+            cpu,
+            _here: core::marker::PhantomData,
+        }
+    }
+
+    /// The CPU.
+    #[inline]
+    pub(crate) fn cpu(&self) -> u32 {
+        self.cpu
     }
 }
 
@@ -65,8 +79,24 @@ impl Drop for PreemptionDisabled {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: `new` disabled it.
-        unsafe { generated::nftrace_preempt_enable() };
+        unsafe { generated::nftrace_put_cpu() };
     }
+}
+
+/// Nanoseconds of the monotonic clock. (The kernel crate's function for it is never
+/// inlined.)
+#[inline]
+pub(crate) fn now() -> u64 {
+    // SAFETY: The function has no preconditions; outside of NMIs it may be called anywhere.
+    let time = unsafe { kernel::bindings::ktime_get() };
+    // It is never negative.
+    u64::from_ne_bytes(time.to_ne_bytes())
+}
+
+/// A number that nobody knows.
+pub(crate) fn random() -> u64 {
+    // SAFETY: The function has no preconditions.
+    unsafe { generated::nftrace_random() }
 }
 
 /// Waits for one RCU grace period: until no hook runs that ran when this was called.
@@ -105,8 +135,7 @@ pub(crate) struct SipHash([u64; 2]);
 impl SipHash {
     /// A hash whose key nobody knows.
     pub(crate) fn new() -> Self {
-        // SAFETY: The function has no preconditions.
-        Self([(); 2].map(|()| unsafe { generated::nftrace_random() }))
+        Self([(); 2].map(|()| random()))
     }
 }
 

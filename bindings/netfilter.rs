@@ -18,6 +18,7 @@ use nftrace_core::hook::{Family, Hook};
 use nftrace_core::policy::layout::Answer;
 use nftrace_core::record::Kind;
 
+use super::armed::{self, Armed};
 use super::exports::{nftrace_hook, nftrace_hook_exit};
 use super::generated;
 use super::skb::HookedPacket;
@@ -28,8 +29,12 @@ use super::tracepoint::{FreedPacket, Reason};
 /// Runs in softirq or in process context, inside an RCU read-side critical
 /// section, on any number of CPUs at once: it must not sleep and takes no lock.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// Whether any packet has to be looked at now: asked first, at every packet.
-    fn is_active(&self) -> bool;
+    /// Says at a glance what is to be done with a packet about which no policy decides.
+    /// Asked first, of every packet.
+    fn glance(&self, packet: &HookedPacket<'_>) -> Glance;
+
+    /// Writes down a packet that was said to be traced; whether that was all.
+    fn trace(&self, packet: &HookedPacket<'_>) -> bool;
 
     /// Looks at a packet and decides about it.
     fn packet(&self, packet: &HookedPacket<'_>) -> Verdict;
@@ -40,6 +45,17 @@ pub(crate) trait Handler: Send + Sync + 'static {
     /// Looks at a packet whose buffer is about to be freed, in any context but NMI;
     /// with a reason if the packet is dropped.
     fn freed(&self, packet: &FreedPacket, reason: Option<&Reason>);
+}
+
+/// What a glance at a packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Glance {
+    /// It is of no interest.
+    Nobodys,
+    /// It is traced, and perhaps nothing else is to be known of it.
+    Traced,
+    /// Nothing.
+    Unclear,
 }
 
 /// What the handler decided.
@@ -164,6 +180,7 @@ const fn hook_ops(family: Family, hook: Hook, kind: Kind) -> generated::nf_hook_
     }
     ops.pf = family.number();
     ops.hooknum = hook.number() as c_uint;
+    ops.priv_ = ptr::without_provenance_mut(armed::mask(family, hook, kind));
     ops
 }
 
@@ -184,27 +201,94 @@ fn groups() -> impl Iterator<Item = (*const generated::nf_hook_ops, c_uint)> {
 /// `state` are valid, and an RCU read-side critical section goes on.
 #[inline]
 pub(super) unsafe fn run_hook(
+    mask: Priv,
     skb: *mut bindings::sk_buff,
     state: *const generated::nf_hook_state,
     kind: Kind,
 ) -> c_uint {
-    let accept = generated::NF_ACCEPT;
+    match Armed::look(mask) {
+        None => generated::NF_ACCEPT,
+        // SAFETY: The contract is the same.
+        Some(armed) => unsafe { run_armed(armed, skb, state, kind) },
+    }
+}
+
+/// The rest of it, out of line: where there is nothing to do, nothing is to be saved.
+///
+/// # Safety
+///
+/// As for [`run_hook`].
+#[inline(never)]
+unsafe fn run_armed(
+    armed: Armed,
+    skb: *mut bindings::sk_buff,
+    state: *const generated::nf_hook_state,
+    kind: Kind,
+) -> c_uint {
     // SAFETY: By the invariants of `HANDLER`, the pointer is null or is valid
     // until after the RCU read-side critical section in which we are.
     let Some(handler) = (unsafe { HANDLER.load(Ordering::Acquire).as_ref() }) else {
-        return accept;
+        return generated::NF_ACCEPT;
     };
-    if !handler.is_active() {
-        return accept;
+    // SAFETY: The contract is the same.
+    let packet = unsafe { HookedPacket::new(skb, state, armed, kind) };
+    let glance = if packet.is_judged() {
+        Glance::Unclear
+    } else {
+        handler.glance(&packet)
+    };
+    match glance {
+        Glance::Nobodys => generated::NF_ACCEPT,
+        // SAFETY: The contract is the same.
+        Glance::Traced => unsafe { run_traced(handler, armed, skb, state, kind) },
+        // SAFETY: The contract is the same.
+        Glance::Unclear => unsafe { run_handler(handler, armed, skb, state, kind) },
+    }
+}
+
+/// What comes next for a packet that is traced, out of line for the same reason.
+///
+/// # Safety
+///
+/// As for [`run_hook`].
+#[inline(never)]
+unsafe fn run_traced(
+    handler: &super::exports::Attached,
+    armed: Armed,
+    skb: *mut bindings::sk_buff,
+    state: *const generated::nf_hook_state,
+    kind: Kind,
+) -> c_uint {
+    // SAFETY: The contract is the same.
+    let packet = unsafe { HookedPacket::new(skb, state, armed, kind) };
+    if handler.trace(&packet) {
+        return generated::NF_ACCEPT;
     }
     // SAFETY: The contract is the same.
-    let Some(packet) = (unsafe { HookedPacket::new(skb, state, kind) }) else {
-        return accept;
-    };
-    let verdict = handler.packet(&packet);
-    // SAFETY: The contract is the same; `packet`, which borrows `skb`, is not used
-    // any more.
-    unsafe { verdict.execute(skb, state) }
+    unsafe { run_handler(handler, armed, skb, state, kind) }
+}
+
+/// What comes next for all others, out of line too.
+///
+/// # Safety
+///
+/// As for [`run_hook`].
+#[inline(never)]
+unsafe fn run_handler(
+    handler: &super::exports::Attached,
+    armed: Armed,
+    skb: *mut bindings::sk_buff,
+    state: *const generated::nf_hook_state,
+    kind: Kind,
+) -> c_uint {
+    // SAFETY: The contract is the same.
+    let packet = unsafe { HookedPacket::new(skb, state, armed, kind) };
+    match handler.packet(&packet) {
+        Verdict::Accept => generated::NF_ACCEPT,
+        // SAFETY: The contract is the same; `packet`, which borrows `skb`, is not used
+        // any more.
+        verdict => unsafe { verdict.execute(skb, state) },
+    }
 }
 
 /// The body of the probes: `reason` is that of a drop, and where it happened.

@@ -10,6 +10,8 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::prelude::*;
 use kernel::sync::rcu::Guard;
 
+use super::skb::HookedPacket;
+
 /// A value or none.
 ///
 /// # Invariants
@@ -35,6 +37,15 @@ impl<T: Send + Sync> RcuBox<T> {
     pub(crate) fn read<'a>(&self, _critical_section: &'a Guard) -> Option<&'a T> {
         // SAFETY: By the type invariants, a pointer that was found inside the
         // critical section is null or valid until its end, which `'a` does not outlive.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The same in a hook, which is inside such a critical section.
+    #[inline]
+    pub(crate) fn read_in<'a>(&self, _hook: &'a HookedPacket<'_>) -> Option<&'a T> {
+        // SAFETY: By the type invariants of both, a pointer that was found while the hook
+        // has the packet is null or valid until the critical section ends, which the
+        // packet, and so `'a`, does not outlive.
         unsafe { self.0.load(Ordering::Acquire).as_ref() }
     }
 

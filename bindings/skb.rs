@@ -2,14 +2,15 @@
 
 //! The packet that a hook is given: what can be asked of it, and copied out of it.
 //!
-//! No reference into its memory is ever handed out.
+//! A reference into its memory is handed out for no longer than the hook may look at
+//! it, and only while nobody may write there.
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
 use core::marker::PhantomData;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ptr::NonNull;
-use kernel::ffi::c_int;
+use kernel::ffi::{c_int, c_ulong};
 
 use kernel::bindings;
 
@@ -17,7 +18,8 @@ use nftrace_core::hook::{Family, Hook};
 use nftrace_core::packet::Ports;
 use nftrace_core::record::{Conntrack, ConntrackState, Device, Kind, Socket};
 
-use super::generated;
+use super::armed::Armed;
+use super::{fields, generated};
 
 /// A packet in a hook.
 ///
@@ -25,18 +27,18 @@ use super::generated;
 ///
 /// `skb` and `state` are those of a running hook function of netfilter: valid, and
 /// so is what they point to, for `'a`. `'a` is inside an RCU read-side critical section.
+#[derive(Clone, Copy)]
 pub(crate) struct HookedPacket<'a> {
     skb: NonNull<bindings::sk_buff>,
     state: &'a generated::nf_hook_state,
-    hook: Hook,
-    family: Family,
+    armed: Armed,
     kind: Kind,
     // Neither `Send` nor `Sync`: RCU's critical section is that of this CPU.
     _not_send: PhantomData<*mut ()>,
 }
 
 impl HookedPacket<'_> {
-    /// The packet that a hook function is called with; none at a hook that we do not know.
+    /// The packet that a hook function is called with.
     ///
     /// # Safety
     ///
@@ -46,38 +48,52 @@ impl HookedPacket<'_> {
     pub(super) unsafe fn new(
         skb: *mut bindings::sk_buff,
         state: *const generated::nf_hook_state,
+        armed: Armed,
         kind: Kind,
-    ) -> Option<Self> {
-        // SAFETY: `state` is valid during the hook function, by this function's contract.
-        let state = unsafe { state.as_ref() }?;
+    ) -> Self {
         // INVARIANT: As this function's contract says; netfilter calls hook functions
         // inside an RCU read-side critical section.
-        Some(Self {
-            skb: NonNull::new(skb)?,
-            state,
-            hook: Hook::from_number(state.hook)?,
-            family: Family::from_number(state.pf)?,
+        Self {
+            // SAFETY: Netfilter calls no hook function without a packet.
+            skb: unsafe { NonNull::new_unchecked(skb) },
+            // SAFETY: `state` is valid during the hook function, by this function's contract.
+            state: unsafe { &*state },
+            armed,
             kind,
             _not_send: PhantomData,
-        })
+        }
     }
 
     /// The hook.
     #[inline]
     pub(crate) fn hook(&self) -> Hook {
-        self.hook
+        // We are registered at no other.
+        Hook::from_number(self.state.hook).unwrap_or(Hook::PreRouting)
     }
 
     /// The family.
     #[inline]
     pub(crate) fn family(&self) -> Family {
-        self.family
+        // The same.
+        Family::from_number(self.state.pf).unwrap_or(Family::Bridge)
     }
 
     /// Before or behind all other functions of the hook.
     #[inline]
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether a policy decides about packets here.
+    #[inline]
+    pub(crate) fn is_judged(&self) -> bool {
+        self.armed.is_judged()
+    }
+
+    /// Whether any packets are traced.
+    #[inline]
+    pub(crate) fn is_traced(&self) -> bool {
+        self.armed.is_traced()
     }
 
     /// The packet, for others in [`crate::bindings`], valid for as long as the value lives.
@@ -90,8 +106,32 @@ impl HookedPacket<'_> {
     #[inline]
     pub(crate) fn network_offset(&self) -> Option<u32> {
         // SAFETY: By the type invariants, `skb` is valid.
-        let offset = unsafe { generated::nftrace_skb_network_offset(self.skb.as_ptr()) };
-        u32::try_from(offset).ok()
+        let head = unsafe { fields::skb_head(self.skb.as_ptr()) };
+        // SAFETY: The same.
+        let header = unsafe { fields::skb_network_header(self.skb.as_ptr()) };
+        // SAFETY: The same.
+        let data = unsafe { (*self.skb.as_ptr()).data };
+        let header = head.addr().wrapping_add(header.into());
+        u32::try_from(header.wrapping_sub(data.addr())).ok()
+    }
+
+    /// The packet's data from `offset` on, as far as they lie in one piece; none where
+    /// they do not reach so far.
+    #[inline]
+    pub(crate) fn linear(&self, offset: u32) -> Option<&[u8]> {
+        // SAFETY: By the type invariants, `skb` is valid for reads.
+        let data = unsafe { (*self.skb.as_ptr()).data };
+        // SAFETY: The same.
+        let elsewhere = unsafe { (*self.skb.as_ptr()).data_len };
+        let linear = self.len().checked_sub(elsewhere)?;
+        let len = linear.checked_sub(offset)?;
+        // SAFETY: `offset` is not beyond the linear part of the buffer.
+        let start = unsafe { data.add(offset as usize) };
+        // SAFETY: The linear part has so many bytes from there on. Nobody writes them
+        // while the hook has the packet: who wants to needs a buffer of his own
+        // (`skb_ensure_writable()`), and we change a packet only when the value, and
+        // with it this borrow, is gone.
+        Some(unsafe { core::slice::from_raw_parts(start, len as usize) })
     }
 
     /// How many bytes the packet's data has, from where the hook sees it on.
@@ -125,15 +165,17 @@ impl HookedPacket<'_> {
     }
 
     /// The firewall mark.
+    #[inline]
     pub(crate) fn mark(&self) -> u32 {
         // SAFETY: By the type invariants, `skb` is valid.
-        unsafe { generated::nftrace_skb_mark(self.skb.as_ptr()) }
+        unsafe { fields::skb_mark(self.skb.as_ptr()) }
     }
 
     /// Segments that an offloaded packet will be split into; 0 where it is not offloaded.
+    #[inline]
     pub(crate) fn gso_segs(&self) -> u16 {
         // SAFETY: By the type invariants, `skb` is valid.
-        unsafe { generated::nftrace_skb_gso_segs(self.skb.as_ptr()) }
+        unsafe { fields::gso_segs(self.skb.as_ptr()) }
     }
 
     /// Whether conntrack was told to leave the packet alone.
@@ -145,11 +187,28 @@ impl HookedPacket<'_> {
     /// The connection that conntrack has put the packet into.
     #[inline]
     pub(crate) fn conntrack(&self) -> Option<Conntrack> {
-        // SAFETY: By the type invariants, `skb` is valid.
-        if !unsafe { generated::nftrace_skb_has_conntrack(self.skb.as_ptr()) } {
+        if !self.has_connection() {
             return None;
         }
         self.read_conntrack()
+    }
+
+    /// Whether conntrack has said anything of the packet: the cheapest question.
+    #[inline]
+    pub(crate) fn has_connection(&self) -> bool {
+        // SAFETY: By the type invariants, `skb` is valid.
+        unsafe { fields::skb_nfct(self.skb.as_ptr()) != 0 }
+    }
+
+    /// Whether NAT changes the addresses or ports of the packet's connection.
+    #[inline]
+    pub(crate) fn is_translated(&self) -> bool {
+        /// `IPS_SRC_NAT` and `IPS_DST_NAT`.
+        const NAT: c_ulong = 1 << 4 | 1 << 5;
+        // SAFETY: By the type invariants, `skb` is valid.
+        let nfct = unsafe { fields::skb_nfct(self.skb.as_ptr()) };
+        // SAFETY: It is that of the packet, which holds its connection.
+        nfct != 0 && unsafe { fields::connection_status(nfct) } & NAT != 0
     }
 
     #[inline(never)]
@@ -194,7 +253,25 @@ impl HookedPacket<'_> {
     }
 
     /// The local socket that sends the packet, or will get it.
+    #[inline]
     pub(crate) fn socket(&self) -> Option<Socket> {
+        if !self.may_have_socket() {
+            return None;
+        }
+        self.read_socket()
+    }
+
+    /// Whether there may be a local socket: the cheapest question.
+    #[inline]
+    pub(crate) fn may_have_socket(&self) -> bool {
+        // SAFETY: By the type invariants, `skb` is valid.
+        let sk = unsafe { fields::skb_sk(self.skb.as_ptr()) };
+        // Only there one is looked for.
+        !sk.is_null() || self.hook() == Hook::LocalIn
+    }
+
+    #[inline(never)]
+    fn read_socket(&self) -> Option<Socket> {
         let mut found = generated::nftrace_socket::default();
         // SAFETY: By the type invariants, `skb` and `state` are valid; the packet
         // holds its socket, or RCU does.
@@ -224,6 +301,7 @@ impl HookedPacket<'_> {
 
     /// The address of the `sk_buff`: no pointer to anything, but the same number
     /// for as long as the packet lives. To be hashed before it is shown.
+    #[inline]
     pub(crate) fn address(&self) -> u64 {
         self.skb.as_ptr().addr() as u64
     }
@@ -231,8 +309,10 @@ impl HookedPacket<'_> {
     /// Whether br_netfilter had this packet at `PRE_ROUTING` before, for the bridge.
     #[inline]
     pub(crate) fn is_second_pass(&self) -> bool {
-        self.hook == Hook::PreRouting
-            && self.family != Family::Bridge
+        self.hook() == Hook::PreRouting
+            && self.family() != Family::Bridge
+            // SAFETY: By the type invariants, `skb` is valid.
+            && unsafe { fields::skb_extensions(self.skb.as_ptr()) } != 0
             // SAFETY: By the type invariants, `skb` is valid, and it is at
             // `PRE_ROUTING` of an IP family, where `skb->dev` is valid too.
             && unsafe { generated::nftrace_skb_is_second_pass(self.skb.as_ptr()) }
@@ -242,7 +322,7 @@ impl HookedPacket<'_> {
     #[inline]
     pub(crate) fn cookie(&self) -> u64 {
         // SAFETY: By the type invariants, `state->net` is valid.
-        unsafe { generated::nftrace_net_cookie(self.state.net) }
+        unsafe { fields::net_cookie(self.state.net) }
     }
 
     /// In which epoch the namespace was made: see [`super::policy`].
@@ -255,33 +335,57 @@ impl HookedPacket<'_> {
     }
 
     /// The inode number of the namespace.
+    #[inline]
     pub(crate) fn inode(&self) -> u32 {
         // SAFETY: By the type invariants, `state->net` is valid.
-        unsafe { generated::nftrace_net_inode(self.state.net) }
+        unsafe { fields::net_inode(self.state.net) }
     }
 
     /// The device through which the packet came.
+    #[inline]
     pub(crate) fn input(&self) -> Device {
         // SAFETY: By the type invariants, `state->in` is null or valid.
         unsafe { device(self.state.in_) }
     }
 
     /// The device through which the packet will leave.
+    #[inline]
     pub(crate) fn output(&self) -> Device {
         // SAFETY: By the type invariants, `state->out` is null or valid.
         unsafe { device(self.state.out) }
+    }
+
+    /// The device to which the packet belongs, the one through which it came, and the
+    /// one through which it will leave, to be written down: behind the end of a name
+    /// stands what an earlier one left.
+    #[inline]
+    pub(crate) fn devices(&self) -> [Device; 3] {
+        // SAFETY: As in `dev`.
+        let dev = unsafe { raw_device(self.skb_dev()) };
+        // SAFETY: By the type invariants, `state->in` is null or valid.
+        let input = unsafe { raw_device(self.state.in_) };
+        // SAFETY: By the type invariants, `state->out` is null or valid.
+        let output = unsafe { raw_device(self.state.out) };
+        [dev, input, output]
+    }
+
+    /// The device to which the packet belongs, or null.
+    #[inline]
+    fn skb_dev(&self) -> *const bindings::net_device {
+        if self.hook() == Hook::LocalOut && self.family() != Family::Bridge {
+            return core::ptr::null();
+        }
+        // SAFETY: By the type invariants, `skb` is valid.
+        unsafe { fields::skb_dev(self.skb.as_ptr()) }
     }
 
     /// The device to which the packet belongs.
     ///
     /// None at `LOCAL_OUT`: there the stack has not set `skb->dev` for every
     /// packet, and the field may be in use for something else.
+    #[inline]
     pub(crate) fn dev(&self) -> Device {
-        if self.hook == Hook::LocalOut && self.family != Family::Bridge {
-            return Device::NONE;
-        }
-        // SAFETY: By the type invariants, `skb` is valid.
-        let dev = unsafe { generated::nftrace_skb_dev(self.skb.as_ptr()) };
+        let dev = self.skb_dev();
         // SAFETY: At every hook but `LOCAL_OUT`, the receive path, the forwarding
         // path, the bridge or `ip_output()` and its siblings have set `skb->dev`
         // to a device that RCU keeps; where IPsec goes around them, it still is what
@@ -292,19 +396,35 @@ impl HookedPacket<'_> {
 
 /// Copies what identifies a device.
 ///
+/// A name is changed in place by a rename. A copy taken at that moment may be of
+/// both names, but it is a copy.
+///
 /// # Safety
 ///
 /// `dev` is null or points to a device that stays valid during the call.
+#[inline]
 unsafe fn device(dev: *const bindings::net_device) -> Device {
     if dev.is_null() {
         return Device::NONE;
     }
-    let mut name = [0; 16];
-    // SAFETY: `dev` is valid by this function's contract, and `name` has room for
-    // the IFNAMSIZ bytes that are written.
-    let index = unsafe { generated::nftrace_dev_name(dev, name.as_mut_ptr().cast()) };
-    Device {
-        index: u32::try_from(index).unwrap_or(0),
-        name,
+    // SAFETY: The contract is the same.
+    let raw = unsafe { raw_device(dev) };
+    Device::new(raw.index, raw.name)
+}
+
+/// The same, with whatever stands behind the end of the name.
+///
+/// # Safety
+///
+/// As for [`device`].
+#[inline]
+unsafe fn raw_device(dev: *const bindings::net_device) -> Device {
+    if dev.is_null() {
+        return Device::NONE;
     }
+    // SAFETY: `dev` is valid by this function's contract.
+    let index = unsafe { fields::dev_ifindex(dev) };
+    // SAFETY: The same.
+    let name = unsafe { fields::dev_name(dev) };
+    Device { index, name }
 }

@@ -15,28 +15,34 @@
 //! The table has a fixed size. A packet that was displaced gets a new identity at
 //! its next record.
 
-use ::core::sync::atomic::{AtomicU64, Ordering};
+use ::core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::hook::{Family, Hook};
 use crate::packet::{Packet, Protocol, Transport};
-use crate::recent::KeyedHash;
 use crate::record::Kind;
 
-/// Entries among which an address may stand.
+/// Places among which an address may stand.
 const WAYS: usize = 4;
 
 /// Set in the address of an entry that somebody works on. Buffers are aligned.
 const LOCKED: u64 = 1;
 
-/// Room for one packet.
+/// Room for the packets of a few addresses.
 ///
-/// Whoever has set the lowest bit of the address may use the other words; nobody waits
-/// for that. (Who looks for the oldest entry reads when one was seen without; it is a hint.)
+/// Whoever has set the lowest bit of an address may use the room beside it; nobody waits
+/// for that. (Who looks for the oldest one reads when one was seen without; it is a hint.)
 #[derive(Default)]
-pub struct Entry {
-    /// The buffer's address; 0 for none.
-    address: AtomicU64,
-    birth: AtomicU64,
+#[repr(C, align(64))]
+pub struct Set {
+    /// The buffers' addresses; 0 for none. All in one cache line.
+    addresses: [AtomicU64; WAYS],
+    lives: [Life; WAYS],
+}
+
+/// What is remembered of a packet.
+#[derive(Default)]
+struct Life {
+    skb: AtomicU64,
     /// When it was last seen.
     seen: AtomicU64,
     signature: AtomicU64,
@@ -97,11 +103,13 @@ struct State {
 }
 
 impl State {
+    #[inline]
     fn pack(self) -> u64 {
         let low = u32::from_le_bytes([self.hook, self.family, self.protocol, 0]);
         (u64::from(self.len) << 32) | u64::from(low)
     }
 
+    #[inline]
     fn unpack(word: u64) -> Self {
         let [hook, family, protocol, _, a, b, c, d] = word.to_le_bytes();
         Self {
@@ -114,6 +122,7 @@ impl State {
 }
 
 /// What does not change while a packet is forwarded, also by NAT.
+#[inline(always)]
 pub fn signature(packet: &Packet) -> u64 {
     let rest = match packet.transport {
         Transport::Tcp(tcp) => {
@@ -132,6 +141,7 @@ pub fn signature(packet: &Packet) -> u64 {
 
 /// Whether a packet that was last seen so, with its data up to `end`, may be the one
 /// that is seen now.
+#[inline]
 fn goes_on(last: State, end: u64, same: bool, now: &Sighting) -> bool {
     let is_delivered =
         last.hook == Hook::LocalIn.number() && last.family != Family::Bridge.number();
@@ -151,140 +161,173 @@ fn goes_on(last: State, end: u64, same: bool, now: &Sighting) -> bool {
     same || (now.hook == Hook::LocalOut && now.len > last.len)
 }
 
-/// The lives of the packets that are traced.
-pub struct Lives<S, H> {
-    entries: S,
-    hash: H,
+/// Locks the place of `old` for an address.
+#[inline]
+fn lock(word: &AtomicU64, old: u64, address: u64) -> bool {
+    old & LOCKED == 0
+        && word
+            .compare_exchange(old, address | LOCKED, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
 }
 
-impl<S: AsRef<[Entry]>, H: KeyedHash> Lives<S, H> {
-    /// A table of these entries, which are new: a power of two of them.
-    pub const fn new(entries: S, hash: H) -> Self {
-        Self { entries, hash }
-    }
-
-    /// The entries among which an address may stand.
+impl Set {
     #[inline]
-    fn ways(&self, address: u64) -> &[Entry] {
-        let entries = self.entries.as_ref();
-        // Addresses are no secret of anybody who could choose them: no keyed hash is needed.
-        let hash = address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        let set = usize::try_from(hash).unwrap_or(0) & (entries.len() / WAYS).wrapping_sub(1);
-        let start = set.wrapping_mul(WAYS);
-        entries
-            .get(start..start.wrapping_add(WAYS))
-            .unwrap_or_default()
+    fn ways(&self) -> impl Iterator<Item = (&AtomicU64, &Life)> {
+        self.addresses.iter().zip(&self.lives)
     }
 
-    /// Has `work` work on the entry of an address; none where there is no entry.
+    /// The life at an address, locked.
     #[inline]
-    fn with<T>(&self, address: u64, work: impl FnOnce(&Entry) -> (T, u64)) -> Option<T> {
-        let entry = self
-            .ways(address)
-            .iter()
-            .find(|entry| entry.address.load(Ordering::Relaxed) == address)?;
-        entry
-            .address
-            .compare_exchange(
-                address,
-                address | LOCKED,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            )
-            .ok()?;
-        let (value, left) = work(entry);
-        entry.address.store(left, Ordering::Release);
-        Some(value)
+    fn lock(&self, address: u64) -> Option<(&AtomicU64, &Life)> {
+        self.ways()
+            .find(|(word, _)| word.load(Ordering::Relaxed) == address)
+            .filter(|(word, _)| lock(word, address, address))
     }
 
-    /// The identity of the packet at an address, first seen at `birth`.
-    pub fn identity(&self, address: u64, birth: u64) -> u64 {
-        self.hash.hash(&[address, birth])
+    /// The life that was not seen for longest.
+    #[cold]
+    #[inline(never)]
+    fn oldest(&self) -> Option<(&AtomicU64, &Life)> {
+        self.ways()
+            .filter(|(word, _)| word.load(Ordering::Relaxed) & LOCKED == 0)
+            .min_by_key(|(_, life)| life.seen.load(Ordering::Relaxed))
     }
+}
 
-    /// The identity of a packet that was traced before and is seen again; none where
-    /// it is not known, or is over, so that this is another one. `clock` says
-    /// nanoseconds; it is asked only if the packet is known.
+impl Life {
+    /// Whether it may be that of the packet that is seen now.
     #[inline]
-    pub fn again(
-        &self,
-        now: &Sighting,
-        packet: &Packet,
-        clock: impl FnOnce() -> u64,
-    ) -> Option<u64> {
-        let birth = self.with(now.address, |entry| {
-            let last = State::unpack(entry.state.load(Ordering::Relaxed));
-            let signature = signature(packet);
-            let same = entry.signature.load(Ordering::Relaxed) == signature;
-            let end = entry.end.load(Ordering::Relaxed);
-            if !goes_on(last, end, same, now) {
-                return (None, 0);
-            }
-            Self::write(entry, now, packet, signature, clock());
-            (Some(entry.birth.load(Ordering::Relaxed)), now.address)
-        })??;
-        Some(self.identity(now.address, birth))
+    fn goes_on(&self, now: &Sighting, signature: u64) -> bool {
+        let last = State::unpack(self.state.load(Ordering::Relaxed));
+        let same = self.signature.load(Ordering::Relaxed) == signature;
+        goes_on(last, self.end.load(Ordering::Relaxed), same, now)
     }
 
-    fn write(entry: &Entry, now: &Sighting, packet: &Packet, signature: u64, time: u64) {
+    #[inline]
+    fn write(&self, now: &Sighting, packet: &Packet, signature: u64, time: u64) {
         let state = State {
             hook: now.hook.number(),
             family: now.family.number(),
             protocol: packet.protocol.0,
             len: now.len,
         };
-        entry.seen.store(time, Ordering::Relaxed);
-        entry.signature.store(signature, Ordering::Relaxed);
-        entry.cookie.store(now.cookie, Ordering::Relaxed);
-        entry.inode.store(now.inode.into(), Ordering::Relaxed);
-        entry.end.store(now.end, Ordering::Relaxed);
-        entry.state.store(state.pack(), Ordering::Relaxed);
+        self.seen.store(time, Ordering::Relaxed);
+        self.signature.store(signature, Ordering::Relaxed);
+        self.cookie.store(now.cookie, Ordering::Relaxed);
+        self.inode.store(now.inode.into(), Ordering::Relaxed);
+        self.end.store(now.end, Ordering::Relaxed);
+        self.state.store(state.pack(), Ordering::Relaxed);
+    }
+}
+
+/// The lives of the packets that are traced.
+pub struct Lives<S> {
+    sets: S,
+    /// Whether any packet was traced since the table was cleared.
+    any: AtomicBool,
+}
+
+impl<S: AsRef<[Set]>> Lives<S> {
+    /// A table of these sets, which are new: a power of two of them.
+    pub const fn new(sets: S) -> Self {
+        Self {
+            sets,
+            any: AtomicBool::new(false),
+        }
     }
 
-    /// The identity of a packet that is traced for the first time, at `time` in nanoseconds.
-    pub fn begin(&self, now: &Sighting, packet: &Packet, time: u64) -> u64 {
-        // An empty entry, or else the one that was not used for longest.
-        let entry = self
-            .ways(now.address)
-            .iter()
-            .filter(|entry| entry.address.load(Ordering::Relaxed) & LOCKED == 0)
-            .min_by_key(|entry| match entry.address.load(Ordering::Relaxed) {
-                0 => 0,
-                _ => entry.seen.load(Ordering::Relaxed).max(1),
-            });
-        if let Some(entry) = entry {
-            let old = entry.address.load(Ordering::Relaxed);
-            let locked = now.address | LOCKED;
-            if old & LOCKED == 0
-                && entry
-                    .address
-                    .compare_exchange(old, locked, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok()
-            {
-                entry.birth.store(time, Ordering::Relaxed);
-                Self::write(entry, now, packet, signature(packet), time);
-                entry.address.store(now.address, Ordering::Release);
-            }
-        }
-        self.identity(now.address, time)
+    /// The set in which an address may stand.
+    #[inline]
+    fn set(&self, address: u64) -> Option<&Set> {
+        let sets = self.sets.as_ref();
+        // Addresses are no secret of anybody who could choose them: no keyed hash is needed.
+        let hash = address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "only the low bits are wanted"
+        )]
+        sets.get(hash as usize & sets.len().wrapping_sub(1))
+    }
+
+    /// Whether a packet at this address may be known: the cheapest question.
+    #[inline]
+    pub fn may_know(&self, address: u64) -> bool {
+        self.any.load(Ordering::Relaxed)
+            && self.set(address).is_some_and(|set| {
+                set.addresses
+                    .iter()
+                    .any(|word| word.load(Ordering::Relaxed) == address)
+            })
+    }
+
+    /// The identity of a packet that was traced before and is seen again; none where
+    /// it is not known, or is over, so that this is another one. `clock` says
+    /// nanoseconds; it is asked only if the packet is known.
+    pub fn again(
+        &self,
+        now: &Sighting,
+        packet: &Packet,
+        clock: impl FnOnce() -> u64,
+    ) -> Option<u64> {
+        let signature = signature(packet);
+        let (word, life) = self.set(now.address)?.lock(now.address)?;
+        let known = life.goes_on(now, signature).then(|| {
+            life.write(now, packet, signature, clock());
+            life.skb.load(Ordering::Relaxed)
+        });
+        word.store(known.map_or(0, |_| now.address), Ordering::Release);
+        known
+    }
+
+    /// The identity of a packet that is traced, at `time` in nanoseconds: `new`, which
+    /// no other packet has, where it is not known.
+    #[inline(always)]
+    pub fn see(&self, now: &Sighting, packet: &Packet, time: u64, new: u64) -> u64 {
+        let Some(set) = self.set(now.address) else {
+            return new;
+        };
+        let signature = signature(packet);
+        let known = set.lock(now.address);
+        let Some((word, life)) = known.or_else(|| self.room(set, now.address)) else {
+            return new;
+        };
+        let skb = if known.is_some() && life.goes_on(now, signature) {
+            life.skb.load(Ordering::Relaxed)
+        } else {
+            life.skb.store(new, Ordering::Relaxed);
+            new
+        };
+        life.write(now, packet, signature, time);
+        word.store(now.address, Ordering::Release);
+        skb
+    }
+
+    /// Room for another packet, locked for its address.
+    #[inline]
+    fn room<'a>(&self, set: &'a Set, address: u64) -> Option<(&'a AtomicU64, &'a Life)> {
+        self.any.store(true, Ordering::Relaxed);
+        let empty = set
+            .ways()
+            .find(|(word, _)| word.load(Ordering::Relaxed) == 0);
+        let (word, life) = empty.or_else(|| set.oldest())?;
+        let old = word.load(Ordering::Relaxed);
+        lock(word, old, address).then_some((word, life))
     }
 
     /// Ends the life of a packet whose buffer is freed; what was known of it.
     #[inline]
     pub fn end(&self, address: u64) -> Option<Death> {
-        let (birth, signature, state, cookie, inode) = self.with(address, |entry| {
-            let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
-            let known = (
-                load(&entry.birth),
-                load(&entry.signature),
-                State::unpack(load(&entry.state)),
-                load(&entry.cookie),
-                load(&entry.inode),
-            );
-            (known, 0)
-        })?;
+        if !self.may_know(address) {
+            return None;
+        }
+        let (word, life) = self.set(address)?.lock(address)?;
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let state = State::unpack(load(&life.state));
+        let (skb, signature) = (load(&life.skb), load(&life.signature));
+        let (cookie, inode) = (load(&life.cookie), load(&life.inode));
+        word.store(0, Ordering::Release);
         Some(Death {
-            skb: self.identity(address, birth),
+            skb,
             signature,
             cookie,
             inode: u32::try_from(inode).unwrap_or(0),
@@ -296,15 +339,11 @@ impl<S: AsRef<[Entry]>, H: KeyedHash> Lives<S, H> {
 
     /// Forgets all packets; one that somebody works on stays.
     pub fn clear(&self) {
-        for entry in self.entries.as_ref() {
-            let address = entry.address.load(Ordering::Relaxed);
+        self.any.store(false, Ordering::Relaxed);
+        for word in self.sets.as_ref().iter().flat_map(|set| &set.addresses) {
+            let address = word.load(Ordering::Relaxed);
             if address & LOCKED == 0 {
-                let _ = entry.address.compare_exchange(
-                    address,
-                    0,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
+                let _ = word.compare_exchange(address, 0, Ordering::Relaxed, Ordering::Relaxed);
             }
         }
     }

@@ -17,7 +17,7 @@
 use ::core::sync::atomic::{fence, AtomicU64, Ordering};
 
 use crate::abi::Frame;
-use crate::record::{Record, RECORD_WORDS};
+use crate::record::{Record, Words, RECORD_WORDS};
 
 /// Words of a slot: the commit word, the losses before it, the record.
 pub const SLOT_WORDS: usize = RECORD_WORDS + 2;
@@ -74,6 +74,36 @@ pub trait Memory {
     fn slots(&self) -> &[Slot];
 }
 
+/// When a record is written, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// What the clock says.
+    pub time: u64,
+    /// The position in the ring; no other record of it ever has this.
+    pub position: u64,
+}
+
+/// The room for a record in a slot.
+pub struct Room<'a>(&'a [AtomicU64; RECORD_WORDS]);
+
+impl Room<'_> {
+    /// Writes a whole record.
+    pub fn put(&mut self, record: &Record) {
+        for (word, value) in self.0.iter().zip(record.to_words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Words for Room<'_> {
+    #[inline]
+    fn set(&mut self, word: usize, value: u64) {
+        if let Some(word) = self.0.get(word) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A ring as its producers see it.
 pub struct Ring<M>(M);
 
@@ -100,8 +130,18 @@ impl<M: Memory> Ring<M> {
     /// Adds the record that `make` returns for the time that `clock` says. Returns
     /// whether it was added: it is lost, and counted, when the slot whose turn it
     /// is has been in the hands of another producer for a whole round.
-    #[inline]
     pub fn produce(&self, clock: impl Fn() -> u64, make: impl FnOnce(u64) -> Record) -> bool {
+        self.produce_in_place(clock, |turn, mut room| room.put(&make(turn.time)))
+    }
+
+    /// The same, with the record written straight into its slot. `write` may leave out
+    /// what the record does not have: see [`crate::record::write`].
+    #[inline(always)]
+    pub fn produce_in_place(
+        &self,
+        clock: impl Fn() -> u64,
+        write: impl FnOnce(Turn, Room<'_>),
+    ) -> bool {
         let header = self.0.header();
         let slots = self.0.slots();
         let mut head = header.head.load(Ordering::Relaxed);
@@ -136,12 +176,13 @@ impl<M: Memory> Ring<M> {
         slot.commit.store(0, Ordering::Relaxed);
         // Who finds one of the words below also finds that.
         fence(Ordering::Release);
-        let record = make(time);
+        let turn = Turn {
+            time,
+            position: head,
+        };
+        write(turn, Room(&slot.record));
         slot.lost
             .store(header.lost.load(Ordering::Relaxed), Ordering::Relaxed);
-        for (word, value) in slot.record.iter().zip(record.to_words()) {
-            word.store(value, Ordering::Relaxed);
-        }
         slot.commit.store(head.wrapping_add(1), Ordering::Release);
         true
     }
@@ -307,7 +348,7 @@ impl Cursor {
         let frame = Frame {
             position: self.position,
             lost: self.lost,
-            record: Record::from_words(words),
+            record: Record::from_words(words).without_leftovers(),
         };
         self.position = self.position.wrapping_add(1);
         self.lost = 0;

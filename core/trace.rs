@@ -305,6 +305,7 @@ pub struct Surroundings<'a> {
 /// A filter, ready to be asked. `B` is a bitmap of [`BITMAP_WORDS`] words.
 #[derive(Debug)]
 pub struct Filter<B> {
+    is_of_ports: bool,
     bitmap: Option<B>,
     list: PortList,
     protocols: Option<[u64; 4]>,
@@ -375,7 +376,10 @@ impl<B: AsRef<[u64]> + AsMut<[u64]>> Filter<B> {
                 *word |= 1_u64.wrapping_shl(protocol & 63);
             }
         }
+        let header = &spec.header;
         Self {
+            is_of_ports: [header.protocols, header.prefixes, header.namespaces, header.devices]
+                == [0; 4],
             bitmap: (!list.is_empty()).then_some(bitmap),
             list,
             protocols,
@@ -393,6 +397,20 @@ impl<B: AsRef<[u64]> + AsMut<[u64]>> Filter<B> {
     /// The ports.
     pub fn list(&self) -> &PortList {
         &self.list
+    }
+
+    /// Whether nothing but ports is asked for.
+    #[inline]
+    pub fn is_of_ports(&self) -> bool {
+        self.is_of_ports
+    }
+
+    /// Whether no packet with these ports meets the conditions, whatever else it is.
+    #[inline(always)]
+    pub fn refuses(&self, ports: Ports) -> bool {
+        self.bitmap
+            .as_ref()
+            .is_some_and(|bitmap| !has_either(bitmap.as_ref(), ports))
     }
 
     /// Whether the packet meets all conditions but those of the program.
@@ -423,13 +441,7 @@ impl<B: AsRef<[u64]> + AsMut<[u64]>> Filter<B> {
         let Some(bitmap) = &self.bitmap else {
             return true;
         };
-        let has = |port: u16| {
-            bitmap
-                .as_ref()
-                .get(usize::from(port >> 6))
-                .is_some_and(|word| word & bit(port) != 0)
-        };
-        let either = |ports: Ports| has(ports.src) || has(ports.dst);
+        let either = |ports| has_either(bitmap.as_ref(), ports);
         let own = match packet.transport {
             Transport::Tcp(tcp) => either(tcp.ports),
             Transport::Ports(ports) => either(ports),
@@ -462,6 +474,21 @@ fn allows_address(prefix: &Prefix, packet: &Packet, around: &Surroundings<'_>) -
     around
         .conntrack
         .is_some_and(|conntrack| either(conntrack.src, conntrack.dst))
+}
+
+/// Whether a bitmap of ports has one of these.
+#[inline(always)]
+fn has_either(bitmap: &[u64], ports: Ports) -> bool {
+    // Checked once for both.
+    let Some(bitmap) = bitmap.first_chunk::<BITMAP_WORDS>() else {
+        return false;
+    };
+    let has = |port: u16| {
+        bitmap
+            .get(usize::from(port >> 6))
+            .is_some_and(|word| word & bit(port) != 0)
+    };
+    has(ports.src) || has(ports.dst)
 }
 
 #[inline]

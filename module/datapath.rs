@@ -1,45 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens to a packet in a hook: copy its headers, parse them, ask the
-//! policy and the filter, and write a record where one of them says so.
+//! What happens to a packet in a hook: parse its headers, ask the policy and the
+//! filter, and write a record where one of them says so.
 //!
 //! Nothing here sleeps, allocates, prints or takes a lock.
+
+mod drops;
+mod site;
 
 use core::sync::atomic::Ordering;
 
 use kernel::prelude::*;
-use kernel::sync::{rcu, Arc};
-use kernel::time::{ClockSource as _, Monotonic};
+use kernel::sync::Arc;
 
-use nftrace_core::hook::Hook;
-use nftrace_core::lives::{self, Death, Lives, Sighting};
-use nftrace_core::packet::{self, Icmp, Network, Packet, Transport};
+use nftrace_core::hook::Family;
+use nftrace_core::lives::{self, Lives};
+use nftrace_core::packet::{self, Icmp, Packet, Transport};
 use nftrace_core::recent::{self, Key, Recent, DATAGRAM_LIFETIME, FLOW_LIFETIME};
-use nftrace_core::record::{Conntrack, DropSite, Kind, Record, Site};
+use nftrace_core::record::{write, Conntrack, Decision, Record, Site};
 use nftrace_core::trace::Surroundings;
 
 use super::control::COUNTERS;
 use super::dmesg::Printer;
-use super::headers::{self, WINDOW};
+use super::headers::Start;
 use super::policy::{self, Judgement, Keeper, Read};
-use super::rings::{Rings, Storage};
+use super::rings::{Rings, Storage, Turn};
 use super::tracing::{Tracing, TRACING};
-use crate::bindings::netfilter::{Handler, Verdict};
+use crate::bindings::netfilter::{Glance, Handler, Verdict};
+pub(crate) use crate::bindings::now;
 use crate::bindings::skb::HookedPacket;
 use crate::bindings::tracepoint::{FreedPacket, Reason};
 use crate::bindings::work::Worker;
 use crate::bindings::SipHash;
+use site::{sighting, site};
 
 /// Entries of the tables of fragmented datagrams and of flows: 32 KiB each.
 const RECENT: usize = 4096;
 
-/// Entries of the table of packets that are under way: 448 KiB.
-const LIVES: usize = 8192;
-
-/// Nanoseconds of the monotonic clock.
-pub(crate) fn now() -> u64 {
-    u64::try_from(Monotonic::ktime_get()).unwrap_or(0)
-}
+/// Sets of the table of packets that are under way, of four each: 512 KiB.
+const LIVES: usize = 2048;
 
 /// What the hooks need.
 pub(crate) struct Datapath {
@@ -50,7 +49,7 @@ pub(crate) struct Datapath {
     fragments: Recent<Storage<recent::Entry>, SipHash>,
     /// Flows that are traced though they are not what is asked for by themselves.
     flows: Recent<Storage<recent::Entry>, SipHash>,
-    lives: Lives<Storage<lives::Entry>, SipHash>,
+    lives: Lives<Storage<lives::Set>>,
 }
 
 impl Datapath {
@@ -65,19 +64,118 @@ impl Datapath {
             let entries = Storage::new(RECENT, || recent::Entry::new(0))?;
             Ok(Recent::new(entries, SipHash::new(), lifetime))
         };
-        let entries = Storage::new(LIVES, lives::Entry::default)?;
+        let lives = Storage::new(LIVES, lives::Set::default)?;
         Ok(Self {
             rings,
             printer,
             keeper,
             fragments: recent(DATAGRAM_LIFETIME)?,
             flows: recent(FLOW_LIFETIME)?,
-            lives: Lives::new(entries, SipHash::new()),
+            lives: Lives::new(lives),
+        })
+    }
+
+    /// Looks at a packet of a family, as [`Handler::glance`]. (One for each, with all that
+    /// depends on it known.)
+    #[inline(always)]
+    fn glance_at<const IPV6: bool>(&self, hooked: &HookedPacket<'_>) -> Glance {
+        let Some((plain, _)) = Start::glance::<IPV6>(hooked) else {
+            return Glance::Unclear;
+        };
+        let Some(tracing) = TRACING.read_in(hooked) else {
+            return Glance::Nobodys;
+        };
+        if !tracing.filter.refuses(plain.ports) {
+            return Glance::Traced;
+        }
+        // Its buffer is no traced packet's, and it has had no other ports that might be
+        // asked for.
+        if self.lives.may_know(hooked.address())
+            || (tracing.follows_flows && (!self.flows.is_empty() || hooked.is_translated()))
+        {
+            return Glance::Unclear;
+        }
+        Glance::Nobodys
+    }
+
+    /// Writes a record of a packet with ports that are asked for, if nothing else is to
+    /// be known of it: the shorter way to what `trace_any` does. Whether it did.
+    #[inline(never)]
+    fn trace_plain<const IPV6: bool>(&self, hooked: &HookedPacket<'_>) -> bool {
+        let Some(tracing) = TRACING.read_in(hooked) else {
+            return false;
+        };
+        if !tracing.is_of_ports()
+            || hooked.has_connection()
+            || hooked.may_have_socket()
+            || hooked.is_second_pass()
+        {
+            return false;
+        }
+        let Some((plain, len)) = Start::glance::<IPV6>(hooked) else {
+            return false;
+        };
+        // What is traced may have changed in between.
+        if tracing.filter.refuses(plain.ports) {
+            return false;
+        }
+        let packet = plain.packet();
+        let is_logged = tracing.is_logged;
+        self.rings.produce(|turn, mut room| {
+            let sighting = sighting(hooked, len);
+            let skb = self.lives.see(&sighting, &packet, turn.time, turn.identity);
+            let site = site(hooked, len, skb, is_logged, turn);
+            let decision = Decision::default();
+            write(&mut room, &site, &packet, None, None, &decision);
+        });
+        if is_logged {
+            self.printer.kick();
+        }
+        true
+    }
+
+    /// Reads the headers of a packet that is not as most are, and goes on.
+    #[inline(never)]
+    fn read(&self, hooked: &HookedPacket<'_>, start: &Start<'_>) -> Verdict {
+        let headers = match start.read(hooked) {
+            Ok(packet) => Some(packet),
+            Err(packet::Error::Truncated) => {
+                COUNTERS.truncated.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            Err(packet::Error::Malformed | packet::Error::WindowTooSmall) => {
+                COUNTERS.malformed.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        };
+        self.look(hooked, start, headers.as_ref())
+    }
+
+    /// Asks the policy about a packet, and writes down what is to be.
+    #[inline(never)]
+    fn look(
+        &self,
+        hooked: &HookedPacket<'_>,
+        start: &Start<'_>,
+        headers: Option<&Packet>,
+    ) -> Verdict {
+        let len = start.len;
+        let judgement = if hooked.is_judged() {
+            policy::judge(hooked, &policy::Packet { headers, len })
+        } else {
+            None
+        };
+        if let Some(packet) = headers {
+            self.write_down(hooked, packet, len, start.offset, judgement.as_ref());
+        }
+        judgement.map_or(Verdict::Accept, |judged| {
+            judged.verdict(hooked.hook(), headers)
         })
     }
 
     /// Writes a record of the packet if it is traced; whether it did.
-    fn trace(
+    #[inline]
+    fn trace_any(
         &self,
         hooked: &HookedPacket<'_>,
         packet: &Packet,
@@ -85,47 +183,40 @@ impl Datapath {
         offset: u32,
         judgement: Option<&Judgement>,
     ) -> bool {
-        let critical_section = rcu::read_lock();
-        let Some(tracing) = TRACING.read(&critical_section) else {
+        let Some(tracing) = TRACING.read_in(hooked) else {
             return false;
         };
-        let sighting = Sighting {
-            address: hooked.address(),
-            cookie: hooked.cookie(),
-            inode: hooked.inode(),
-            hook: hooked.hook(),
-            family: hooked.family(),
-            kind: hooked.kind(),
-            len,
-            end: hooked.end(),
-        };
+        let sighting = sighting(hooked, len);
         let conntrack = hooked.conntrack();
-        let mut clock = None;
-        let known = self.lives.again(&sighting, packet, || *clock.insert(now()));
-        let why = match known {
-            Some(_) => Some(self.matches(tracing, hooked, packet, None, offset)),
-            None => self.is_traced(tracing, hooked, packet, conntrack.as_ref(), offset),
-        };
-        let Some(by_itself) = why else {
-            return false;
-        };
-        let time = clock.unwrap_or_else(now);
-        self.remember(tracing, hooked, packet, conntrack.as_ref(), by_itself, time);
-        let skb = known.unwrap_or_else(|| self.lives.begin(&sighting, packet, time));
-        let is_logged = tracing.is_logged || judgement.is_some_and(|judged| judged.by.is_logged);
-        self.write(is_logged, |time, cpu| {
-            let mut record = Record::new(
-                &Site {
-                    conntrack,
-                    ..site(hooked, len, skb, is_logged, time, cpu)
-                },
-                packet,
-            );
-            if let Some(judged) = judgement {
-                judged.note(judged.main(), &mut record);
+        let is_later_fragment = packet.fragment.is_some_and(|fragment| fragment.offset != 0);
+        let mut known = None;
+        let by_itself = !is_later_fragment && self.matches(tracing, hooked, packet, None, offset);
+        if !by_itself {
+            known = self.lives.again(&sighting, packet, now);
+            if known.is_none()
+                && !self.is_related(tracing, hooked, packet, conntrack.as_ref(), offset)
+            {
+                return false;
             }
-            record
+        }
+        if packet.fragment.is_some()
+            || (tracing.follows_flows && (!by_itself || hooked.is_translated()))
+        {
+            self.remember(tracing, hooked, packet, conntrack.as_ref(), by_itself);
+        }
+        let is_logged = tracing.is_logged || judgement.is_some_and(|judged| judged.by.is_logged);
+        let socket = hooked.socket();
+        let decision = judgement.map_or_else(Decision::default, |judged| judged.decision());
+        self.rings.produce(|turn, mut room| {
+            let skb = known
+                .unwrap_or_else(|| self.lives.see(&sighting, packet, turn.time, turn.identity));
+            let site = site(hooked, len, skb, is_logged, turn);
+            let (conntrack, socket) = (conntrack.as_ref(), socket.as_ref());
+            write(&mut room, &site, packet, conntrack, socket, &decision);
         });
+        if is_logged {
+            self.printer.kick();
+        }
         true
     }
 
@@ -140,13 +231,14 @@ impl Datapath {
         judged: &Judgement,
         read: Read,
     ) {
-        self.write(true, |time, cpu| {
+        let (conntrack, socket) = (hooked.conntrack(), hooked.socket());
+        self.write(true, |turn| {
             // An identity of its own: nobody follows the packet.
-            let skb = self.lives.identity(hooked.address(), time);
             let mut record = Record::new(
                 &Site {
-                    conntrack: hooked.conntrack(),
-                    ..site(hooked, len, skb, true, time, cpu)
+                    conntrack,
+                    socket,
+                    ..site(hooked, len, turn.identity, true, turn)
                 },
                 packet,
             );
@@ -165,7 +257,8 @@ impl Datapath {
         offset: u32,
         judgement: Option<&Judgement>,
     ) {
-        let is_traced = TRACING.is_some() && self.trace(hooked, packet, len, offset, judgement);
+        let is_traced =
+            hooked.is_traced() && self.trace_any(hooked, packet, len, offset, judgement);
         let Some(judged) = judgement else {
             return;
         };
@@ -178,40 +271,33 @@ impl Datapath {
     }
 
     /// Writes a record, and sees to it that the kernel's log gets it where it should.
-    #[inline]
-    fn write(&self, is_logged: bool, make: impl FnOnce(u64, u16) -> Record) {
-        self.rings.produce(make);
+    fn write(&self, is_logged: bool, make: impl FnOnce(Turn) -> Record) {
+        self.rings.produce(|turn, mut room| room.put(&make(turn)));
         if is_logged {
             self.printer.kick();
         }
     }
 
-    /// Whether a packet that is not known yet is traced, and if so, whether by what
-    /// it has itself, and not by what its connection or its datagram has.
-    #[inline]
-    fn is_traced(
+    /// Whether a packet is traced because of what its connection or its datagram has.
+    #[cold]
+    #[inline(never)]
+    fn is_related(
         &self,
         tracing: &Tracing,
         hooked: &HookedPacket<'_>,
         packet: &Packet,
         conntrack: Option<&Conntrack>,
         offset: u32,
-    ) -> Option<bool> {
+    ) -> bool {
         if packet.fragment.is_some_and(|fragment| fragment.offset != 0) {
             let datagram = Key::datagram(hooked.cookie(), packet);
-            return self.fragments.knows(&datagram, now()).then_some(true);
-        }
-        if self.matches(tracing, hooked, packet, None, offset) {
-            return Some(true);
-        }
-        if !tracing.follows_flows {
-            return None;
+            return !self.fragments.is_empty() && self.fragments.knows(&datagram, now());
         }
         // NAT has given the packet another tuple than the one that is asked for.
-        let is_traced = (conntrack.is_some_and(is_translated)
-            && self.matches(tracing, hooked, packet, conntrack, offset))
-            || (!self.flows.is_empty() && self.knows_flow(packet));
-        is_traced.then_some(false)
+        tracing.follows_flows
+            && ((hooked.is_translated()
+                && self.matches(tracing, hooked, packet, conntrack, offset))
+                || (!self.flows.is_empty() && self.knows_flow(packet)))
     }
 
     /// Whether the packet meets the conditions, with `conntrack` also by the tuple
@@ -260,6 +346,8 @@ impl Datapath {
     }
 
     /// Remembers by what else the flow and the datagram of a traced packet are known.
+    #[cold]
+    #[inline(never)]
     fn remember(
         &self,
         tracing: &Tracing,
@@ -267,8 +355,8 @@ impl Datapath {
         packet: &Packet,
         conntrack: Option<&Conntrack>,
         by_itself: bool,
-        time: u64,
     ) {
+        let time = now();
         if let Some(fragment) = packet.fragment {
             if fragment.offset == 0 {
                 let datagram = Key::datagram(hooked.cookie(), packet);
@@ -284,7 +372,7 @@ impl Datapath {
         if !by_itself {
             self.flows.remember(&flow(packet), time);
         }
-        if let Some(original) = conntrack.filter(|conntrack| is_translated(conntrack)) {
+        if let Some(original) = conntrack.filter(|_| hooked.is_translated()) {
             let key = Key::flow(packet.protocol, original.src, original.dst, original.ports);
             self.flows.remember(&key, time);
         }
@@ -296,91 +384,6 @@ impl Datapath {
         self.flows.clear();
         self.fragments.clear();
     }
-
-    /// Reads the headers of a packet that is about to be freed; how long it is.
-    fn read_freed(freed: &FreedPacket) -> Option<(Packet, u32)> {
-        let mut buffer = [0; WINDOW];
-        let total = freed.copy_network(&mut buffer)?;
-        let window = buffer.get(..total.min(WINDOW))?;
-        let network = match window.first()? >> 4 {
-            4 => Network::Ipv4,
-            6 => Network::Ipv6,
-            _ => return None,
-        };
-        let packet = packet::parse(network, window, total).ok()?;
-        Some((packet, u32::try_from(total).ok()?))
-    }
-
-    /// Writes a record of a traced packet's death.
-    #[cold]
-    #[inline(never)]
-    fn record_drop(&self, death: Death, freed: &FreedPacket, reason: &Reason) {
-        // A socket had it, and was closed: the packet arrived.
-        if death.hook == Hook::LocalIn && reason.is_purge() {
-            return;
-        }
-        let critical_section = rcu::read_lock();
-        let Some(tracing) = TRACING.read(&critical_section) else {
-            return;
-        };
-        // An address may have been freed without a word, and be another packet's now.
-        let Some((packet, len)) = Self::read_freed(freed) else {
-            return;
-        };
-        let is_delivered = death.hook == Hook::LocalIn;
-        if lives::signature(&packet) != death.signature || (is_delivered && len != death.len) {
-            return;
-        }
-        let (name, location) = (reason.name(), reason.location());
-        self.write(tracing.is_logged, |time, cpu| {
-            let site = DropSite {
-                time,
-                death,
-                len,
-                cpu,
-                reason: reason.number,
-                name: until_zero(&name),
-                location: until_zero(&location),
-                logged: tracing.is_logged,
-            };
-            Record::of_drop(&site, &packet)
-        });
-    }
-}
-
-/// Where and when a packet is, and what surrounds its headers, but for its connection:
-/// who traces it has asked for that already.
-fn site(hooked: &HookedPacket<'_>, len: u32, skb: u64, logged: bool, time: u64, cpu: u16) -> Site {
-    Site {
-        kind: hooked.kind(),
-        hook: hooked.hook(),
-        family: hooked.family(),
-        time,
-        cookie: hooked.cookie(),
-        inode: hooked.inode(),
-        dev: hooked.dev(),
-        input: hooked.input(),
-        output: hooked.output(),
-        skb,
-        len,
-        mark: hooked.mark(),
-        gso_segs: hooked.gso_segs(),
-        cpu,
-        conntrack: None,
-        socket: hooked.socket(),
-        logged,
-    }
-}
-
-fn until_zero(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-/// Whether NAT changes the connection's addresses or ports.
-fn is_translated(conntrack: &Conntrack) -> bool {
-    /// `IPS_SRC_NAT` and `IPS_DST_NAT`.
-    const NAT: u32 = 1 << 4 | 1 << 5;
-    conntrack.status & NAT != 0
 }
 
 fn flow(packet: &Packet) -> Key {
@@ -389,8 +392,21 @@ fn flow(packet: &Packet) -> Key {
 
 impl Handler for Datapath {
     #[inline]
-    fn is_active(&self) -> bool {
-        TRACING.is_some() || policy::is_active()
+    fn glance(&self, hooked: &HookedPacket<'_>) -> Glance {
+        match hooked.family() {
+            Family::Ipv4 => self.glance_at::<false>(hooked),
+            Family::Ipv6 => self.glance_at::<true>(hooked),
+            Family::Bridge => Glance::Unclear,
+        }
+    }
+
+    #[inline]
+    fn trace(&self, hooked: &HookedPacket<'_>) -> bool {
+        match hooked.family() {
+            Family::Ipv4 => self.trace_plain::<false>(hooked),
+            Family::Ipv6 => self.trace_plain::<true>(hooked),
+            Family::Bridge => false,
+        }
     }
 
     #[inline]
@@ -398,35 +414,13 @@ impl Handler for Datapath {
         if hooked.is_second_pass() {
             return Verdict::Accept;
         }
-        let Some(start) = headers::start(hooked) else {
+        let Some(start) = Start::find(hooked) else {
             return Verdict::Accept;
         };
-        let len = hooked.len().saturating_sub(start.offset);
-        let total = len as usize;
-        let headers = match headers::read(hooked, &start, total) {
-            Ok(packet) => Some(packet),
-            Err(packet::Error::Truncated) => {
-                COUNTERS.truncated.fetch_add(1, Ordering::Relaxed);
-                None
-            }
-            Err(packet::Error::Malformed | packet::Error::WindowTooSmall) => {
-                COUNTERS.malformed.fetch_add(1, Ordering::Relaxed);
-                None
-            }
-        };
-        let headers = headers.as_ref();
-        // The end of a hook is only watched.
-        let judgement = if hooked.kind() == Kind::Entry {
-            policy::judge(hooked, &policy::Packet { headers, len })
-        } else {
-            None
-        };
-        if let Some(packet) = headers {
-            self.write_down(hooked, packet, len, start.offset, judgement.as_ref());
+        match start.plain() {
+            Some(plain) => self.look(hooked, &start, Some(&plain.packet())),
+            None => self.read(hooked, &start),
         }
-        judgement.map_or(Verdict::Accept, |judged| {
-            judged.verdict(hooked.hook(), headers)
-        })
     }
 
     fn namespace_born(&self) {

@@ -2,15 +2,14 @@
 
 //! A ring of records for each CPU.
 
-use kernel::cpu::{nr_cpu_ids, CpuId};
+use kernel::cpu::nr_cpu_ids;
 use kernel::prelude::*;
 
-use nftrace_core::record::Record;
-use nftrace_core::ring::{Cursor, Memory as _, Ring, Slot, View};
+use nftrace_core::ring::{Cursor, Memory as _, Ring, Room, Slot, View};
 
 use super::datapath::now;
 use crate::bindings::memory::RingMemory;
-use crate::bindings::{wakeup, PreemptionDisabled};
+use crate::bindings::{random, wakeup, PreemptionDisabled};
 
 /// Slots of a ring where nobody asked for a number of them.
 const DEFAULT_SLOTS: usize = 4096;
@@ -63,6 +62,19 @@ impl<T> AsMut<[T]> for Storage<T> {
 pub(crate) struct Rings {
     rings: KVec<Ring<RingMemory>>,
     slots: usize,
+    /// Odd, so that what is multiplied by it stays distinct, also its low half.
+    key: u64,
+}
+
+/// The turn of a record.
+#[derive(Clone, Copy)]
+pub(crate) struct Turn {
+    /// Nanoseconds of the monotonic clock.
+    pub(crate) time: u64,
+    /// The CPU whose ring it is in.
+    pub(crate) cpu: u16,
+    /// An identity that no packet has.
+    pub(crate) identity: u64,
 }
 
 impl Rings {
@@ -92,21 +104,43 @@ impl Rings {
             })?;
             rings.push(Ring::new(memory).ok_or(EINVAL)?, GFP_KERNEL)?;
         }
-        Ok(Self { rings, slots })
+        Ok(Self {
+            rings,
+            slots,
+            key: random() | 1,
+        })
     }
 
-    /// Adds a record to the ring of this CPU, or to the ring's losses.
+    /// Has `write` write a record into the ring of this CPU, or adds one to the ring's losses.
     ///
     /// The CPU is a hint only: a ring takes records from anywhere.
-    #[inline]
-    pub(crate) fn produce(&self, make: impl FnOnce(u64, u16) -> Record) {
+    #[inline(always)]
+    pub(crate) fn produce(&self, write: impl FnOnce(Turn, Room<'_>)) {
         // Who is interrupted between taking a slot and filling it holds up all readers.
-        let _no_preemption = PreemptionDisabled::new();
-        let cpu = CpuId::current().as_u32();
+        let here = PreemptionDisabled::new();
+        let cpu = here.cpu();
         if let Some(ring) = self.rings.get(cpu as usize) {
-            ring.produce(now, |time| make(time, cpu as u16));
+            ring.produce_in_place(now, |turn, room| {
+                let turn = Turn {
+                    time: turn.time,
+                    cpu: cpu as u16,
+                    identity: self.identity(cpu, turn.position),
+                };
+                write(turn, room);
+            });
             wakeup::produced();
         }
+    }
+
+    /// A number that no other record gets: that of the CPU and the place in its ring,
+    /// scrambled with a key of this load's. It tells nobody an address.
+    #[inline]
+    fn identity(&self, cpu: u32, position: u64) -> u64 {
+        position
+            .wrapping_add(1)
+            .wrapping_mul(self.rings.len() as u64)
+            .wrapping_add(cpu.into())
+            .wrapping_mul(self.key)
     }
 
     /// How many rings there are.

@@ -16,6 +16,7 @@ use nftrace_core::trace::{write_ports, Filter, Spec, SpecError, BITMAP_WORDS, PO
 use super::datapath::Datapath;
 use super::dmesg::Printer;
 use super::rings::Storage;
+use crate::bindings::armed;
 use crate::bindings::bpf::Program;
 use crate::bindings::param::{Attached, Locked};
 use crate::bindings::rcu::RcuBox;
@@ -94,6 +95,14 @@ impl fmt::Display for Refused {
     }
 }
 
+impl Tracing {
+    /// Whether a packet is asked for nothing but its ports.
+    #[inline]
+    pub(crate) fn is_of_ports(&self) -> bool {
+        self.filter.is_of_ports() && self.program.is_none()
+    }
+}
+
 fn compile(spec: &Spec<'_>, bytes: &[u8]) -> Result<Tracing, Refused> {
     let program = if spec.instruction_count() > 0 {
         Some(Program::new(spec.instructions()).map_err(Refused::Program)?)
@@ -109,6 +118,18 @@ fn compile(spec: &Spec<'_>, bytes: &[u8]) -> Result<Tracing, Refused> {
         is_logged: spec.is_logged(),
         bytes: Arc::new(copy, GFP_KERNEL)?,
     })
+}
+
+/// Changes what is traced, and tells the hooks.
+fn replace(new: Option<KBox<Tracing>>) {
+    let is_some = new.is_some();
+    if is_some {
+        armed::set_tracing(true);
+    }
+    TRACING.replace(new);
+    if !is_some {
+        armed::set_tracing(false);
+    }
 }
 
 /// Makes what these bytes say what is traced from the next packet on. What is
@@ -127,7 +148,7 @@ pub(crate) fn set(bytes: &[u8], locked: &Locked) -> Result<(), Refused> {
     let is_enabled = new.is_some();
     let Some(users) = USERS.get(locked) else {
         // The module is being loaded; `attach` comes.
-        TRACING.replace(new);
+        replace(new);
         return Ok(());
     };
     if is_enabled {
@@ -138,7 +159,7 @@ pub(crate) fn set(bytes: &[u8], locked: &Locked) -> Result<(), Refused> {
     if !was_logged && will_be_logged {
         users.printer.task().follow();
     }
-    TRACING.replace(new);
+    replace(new);
     users.datapath.forget();
     if was_logged && !will_be_logged {
         users.printer.task().unfollow();
@@ -207,7 +228,7 @@ pub(crate) fn detach(locked: &Locked) -> Option<Arc<Users>> {
 
 /// Forgets the filter when the module goes.
 pub(crate) fn free() {
-    TRACING.replace(None);
+    replace(None);
 }
 
 /// Says in the kernel's log why a filter from outside is refused.

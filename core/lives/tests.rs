@@ -4,16 +4,30 @@ use super::*;
 use crate::packet::{Ports, Tcp};
 use std::net::Ipv4Addr;
 
-struct Sum;
+/// A table, and one more than the last identity that it was given.
+struct Table(Lives<Vec<Set>>, ::std::cell::Cell<u64>);
 
-impl KeyedHash for Sum {
-    fn hash(&self, words: &[u64]) -> u64 {
-        words.iter().fold(7, |sum, word| sum * 31 + word)
+impl Table {
+    fn begin(&self, now: &Sighting, packet: &Packet, time: u64) -> u64 {
+        let id = self.1.replace(self.1.get() + 1);
+        // Who is seen as another one than before is begun anew.
+        self.0.end(now.address);
+        assert_eq!(self.0.see(now, packet, time, id), id);
+        id
     }
 }
 
-fn table(entries: usize) -> Lives<Vec<Entry>, Sum> {
-    Lives::new((0..entries).map(|_| Entry::default()).collect(), Sum)
+impl ::std::ops::Deref for Table {
+    type Target = Lives<Vec<Set>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+fn table(entries: usize) -> Table {
+    let sets = (0..entries / WAYS).map(|_| Set::default()).collect();
+    Table(Lives::new(sets), ::std::cell::Cell::new(7))
 }
 
 fn tcp(seq: u32) -> Packet {
@@ -157,4 +171,16 @@ fn a_cleared_table_knows_nothing() {
     lives.begin(&at(Hook::PreRouting, 60), &tcp(9), 1);
     lives.clear();
     assert_eq!(lives.end(0x1000), None);
+}
+
+#[test]
+fn who_is_seen_once_more_keeps_the_identity_and_another_one_gets_a_new_one() {
+    let lives = table(64);
+    assert!(!lives.may_know(0x1000));
+    assert_eq!(lives.see(&at(Hook::PreRouting, 60), &tcp(9), 1, 5), 5);
+    assert!(lives.may_know(0x1000) && !lives.may_know(0x2000));
+    assert_eq!(lives.see(&at(Hook::Forward, 60), &tcp(9), 2, 6), 5);
+    assert_eq!(lives.see(&at(Hook::PreRouting, 60), &tcp(10), 3, 7), 7);
+    assert_eq!(lives.end(0x1000).map(|death| death.skb), Some(7));
+    assert!(!lives.may_know(0x1000));
 }

@@ -11,12 +11,14 @@ mod header;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod plain;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod transport;
 
 use header::Header;
+pub use plain::Plain;
 use reader::Reader;
 
 /// Which network header the packet starts with.
@@ -206,6 +208,15 @@ pub const MAX_HEADERS: usize = 512;
 ///
 /// See [`Error`].
 pub fn parse(network: Network, window: &[u8], total: usize) -> Result<Packet, Error> {
+    match Plain::new(network, window, total) {
+        Some(plain) => Ok(plain.packet()),
+        None => parse_any(network, window, total),
+    }
+}
+
+/// The same for any packet, without the shorter way.
+#[inline(never)]
+fn parse_any(network: Network, window: &[u8], total: usize) -> Result<Packet, Error> {
     let mut reader = Reader::new(window, total);
     let header = Header::read(network, &mut reader)?;
     let transport = transport::parse(network, &header, &mut reader)?;

@@ -49,14 +49,14 @@ impl fmt::Display for Classic<'_> {
         let packet = record.packet();
         let (src, dst) = endpoints(packet.src, packet.dst, packet.ports());
         let hook = record.hook();
-        let (input, output) = (record.input(), record.output());
+        let (dev, input, output) = (record.dev(), record.input(), record.output());
         let namespace = |device| Namespace(device, record.inode);
         writeln!(f, "{RULE} {}", hook.map_or("-", Hook::name))?;
         writeln!(
             f,
             "DEV: {}, NS: {}, INITNET: {}",
-            Name(&record.dev, "(no dev)"),
-            namespace(&record.dev),
+            Name(&dev, "(no dev)"),
+            namespace(&dev),
             self.init_inode,
         )?;
         writeln!(

@@ -6,7 +6,7 @@
 use ::core::fmt;
 use ::core::net::IpAddr;
 
-use super::{address_bytes, has, Device, Record};
+use super::{has, Device, Record};
 use crate::lives::Death;
 use crate::packet::Ports;
 
@@ -165,6 +165,9 @@ pub struct DropSite<'a> {
     pub logged: bool,
 }
 
+/// Bytes that the name of a reason has in the place of the devices' names.
+const TEXT: usize = 40;
+
 /// Copies as much of `text` as there is room for, a zero byte behind it.
 fn copy_text(room: &mut [u8], text: &[u8]) {
     let most = room.len().wrapping_sub(1);
@@ -177,93 +180,67 @@ impl Record {
     /// Makes of a record one of a drop.
     pub(super) fn set_dropped(&mut self, reason: u32, name: &[u8], location: &[u8]) {
         self.kind = Kind::Drop as u8;
-        self.reason = reason;
-        self.ends = [0; 40];
-        copy_text(&mut self.ends, name);
+        self.indexes = [0; 3];
+        self.names = [[0; 16]; 3];
+        if let Some((text, number)) = self
+            .names
+            .as_flattened_mut()
+            .split_first_chunk_mut::<TEXT>()
+        {
+            copy_text(text, name);
+            if let Some(number) = number.first_chunk_mut() {
+                *number = reason.to_ne_bytes();
+            }
+        }
         self.location = [0; 32];
         copy_text(&mut self.location, location);
     }
 
     /// Why and where the packet was dropped, in a record of that.
     pub fn dropped(&self) -> Option<Dropped<'_>> {
-        (self.kind() == Kind::Drop).then(|| Dropped {
-            reason: self.reason,
-            name: Text::new(&self.ends),
+        if self.kind() != Kind::Drop {
+            return None;
+        }
+        let (text, number) = self.names.as_flattened().split_first_chunk::<TEXT>()?;
+        Some(Dropped {
+            reason: u32::from_ne_bytes(*number.first_chunk()?),
+            name: Text::new(text),
             location: Text::new(&self.location),
         })
     }
 
-    fn ends(&self) -> [Device; 2] {
-        if self.kind() == Kind::Drop {
-            [Device::NONE; 2]
-        } else {
-            zerocopy::transmute!(self.ends)
+    fn device(&self, number: usize) -> Device {
+        match (self.indexes.get(number), self.names.get(number)) {
+            (Some(index), Some(name)) if self.kind() != Kind::Drop => Device {
+                index: *index,
+                name: *name,
+            },
+            _ => Device::NONE,
         }
+    }
+
+    /// `skb->dev`; none in a record of a drop.
+    pub fn dev(&self) -> Device {
+        self.device(0)
     }
 
     /// The device through which the packet came.
     pub fn input(&self) -> Device {
-        let [input, _] = self.ends();
-        input
+        self.device(1)
     }
 
     /// The device through which it will leave.
     pub fn output(&self) -> Device {
-        let [_, output] = self.ends();
-        output
-    }
-
-    pub(super) fn set_conntrack(&mut self, conntrack: &Conntrack) {
-        self.has |= has::CONNTRACK;
-        self.ct_id = conntrack.id;
-        self.ct_status = conntrack.status;
-        self.ct_state = conntrack.state as u8;
-        if conntrack.reply {
-            self.ct_state |= 0x80;
-        }
-        self.ct_src = address_bytes(conntrack.src);
-        self.ct_dst = address_bytes(conntrack.dst);
-        if let Some(ports) = conntrack.ports {
-            self.has |= has::CONNTRACK_PORTS;
-            self.ct_src_port = ports.src;
-            self.ct_dst_port = ports.dst;
-        }
-    }
-
-    pub(super) fn set_socket(&mut self, socket: &Socket) {
-        self.has |= has::SOCKET;
-        self.uid = socket.uid;
-        self.classid = socket.classid;
-        self.cgroup = socket.cgroup;
+        self.device(2)
     }
 
     /// The connection that conntrack has put the packet into.
     pub fn conntrack(&self) -> Option<Conntrack> {
-        self.has(has::CONNTRACK).then(|| Conntrack {
-            id: self.ct_id,
-            state: match self.ct_state & 0x7f {
-                0 => ConntrackState::Established,
-                1 => ConntrackState::Related,
-                2 => ConntrackState::New,
-                _ => ConntrackState::Untracked,
-            },
-            reply: self.ct_state & 0x80 != 0,
-            status: self.ct_status,
-            src: self.address(self.ct_src),
-            dst: self.address(self.ct_dst),
-            ports: self.has(has::CONNTRACK_PORTS).then_some(Ports {
-                src: self.ct_src_port,
-                dst: self.ct_dst_port,
-            }),
-        })
+        self.has(has::CONNTRACK).then(|| self.conntrack.get(self))
     }
 
     /// The local socket of the packet.
     pub fn socket(&self) -> Option<Socket> {
-        self.has(has::SOCKET).then_some(Socket {
-            uid: self.uid,
-            classid: self.classid,
-            cgroup: self.cgroup,
-        })
+        self.has(has::SOCKET).then(|| self.socket.get())
     }
 }

@@ -23,11 +23,38 @@ impl Device {
         name: [0; 16],
     };
 
+    /// A device; behind the first zero byte of `name` may stand anything.
+    #[inline]
+    pub fn new(index: u32, name: [u8; 16]) -> Self {
+        let [low, high]: [[u8; 8]; 2] = zerocopy::transmute!(name);
+        let (low, ends) = until_zero(u64::from_le_bytes(low));
+        let high = if ends {
+            0
+        } else {
+            until_zero(u64::from_le_bytes(high)).0
+        };
+        let name = zerocopy::transmute!([low.to_le_bytes(), high.to_le_bytes()]);
+        Self { index, name }
+    }
+
     /// The bytes of the name; none for no device.
     pub fn name(&self) -> Option<&[u8]> {
         let name = self.name.split(|byte| *byte == 0).next()?;
         (!name.is_empty()).then_some(name)
     }
+}
+
+/// The bytes of a word up to the first that is zero, counted from the lowest one, the
+/// others zero; whether there is such a byte.
+#[inline]
+const fn until_zero(word: u64) -> (u64, bool) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The top bit of the first zero byte is the lowest that is set.
+    let zeroes = word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let first = zeroes & zeroes.wrapping_neg();
+    // Without one, the mask is all ones.
+    let mask = (first >> 7).wrapping_sub(1);
+    (word & mask, zeroes != 0)
 }
 
 /// Prints the name, or `-`. A name may hold any byte but white space, `/` and `:`,

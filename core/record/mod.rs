@@ -8,13 +8,15 @@ use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::hook::{Family, Hook};
-use crate::packet::{Fragment, Icmp, Packet, Ports, Protocol, Quoted, Tcp, Transport};
+use crate::packet::{Fragment, Packet, Ports, Protocol, Tcp, Transport};
 
 mod classic;
 mod context;
 mod device;
 mod endpoint;
+mod groups;
 pub mod v1;
+mod write;
 
 pub use classic::Classic;
 pub use context::{Conntrack, ConntrackState, DropSite, Dropped, Kind, Socket, Text};
@@ -22,7 +24,9 @@ pub use device::Device;
 use endpoint::endpoints;
 #[cfg(not(MODULE))]
 use endpoint::Endpoint;
+use groups::{ConntrackGroup, IcmpGroup, SocketGroup};
 pub use v1::V1;
+pub use write::{write, Decision, Words};
 
 /// 64-bit words of a [`Record`].
 pub const RECORD_WORDS: usize = 38;
@@ -101,6 +105,9 @@ pub struct Site {
 }
 
 /// One packet at one hook, or the end of one, as plain data of fixed size.
+///
+/// What every record has comes first. Behind it come groups that only some have; which
+/// ones, `has` says. A ring's slots are written without the others: see [`write`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Record {
@@ -110,44 +117,19 @@ pub struct Record {
     pub cookie: u64,
     /// The packet's identity.
     pub skb: u64,
-    cgroup: u64,
     /// The namespace's inode number.
     pub inode: u32,
     /// Bytes from the network header on.
     pub len: u32,
     /// The firewall mark.
     pub mark: u32,
+    id: u32,
     /// The number of the rule that decided, from 1; 0 for none.
     pub rule: u32,
     /// The generation of the policy; 0 for none.
     pub generation: u32,
-    id: u32,
-    seq: u32,
-    ack: u32,
-    reason: u32,
-    ct_id: u32,
-    ct_status: u32,
-    classid: u32,
-    uid: u32,
-    /// `skb->dev`.
-    pub dev: Device,
-    /// Two devices, or the name of the reason of a drop.
-    ends: [u8; 40],
-    src: [u8; 16],
-    dst: [u8; 16],
-    quoted_src: [u8; 16],
-    quoted_dst: [u8; 16],
-    ct_src: [u8; 16],
-    ct_dst: [u8; 16],
-    src_port: u16,
-    dst_port: u16,
-    quoted_src_port: u16,
-    quoted_dst_port: u16,
-    ct_src_port: u16,
-    ct_dst_port: u16,
-    fragment_offset: u16,
-    /// Segments that an offloaded packet will be split into; 0 where it is not offloaded.
-    pub gso_segs: u16,
+    /// Of `skb->dev`, the device that it came through, the one that it will leave through.
+    indexes: [u32; 3],
     /// The CPU on which it was written.
     pub cpu: u16,
     has: u16,
@@ -155,14 +137,25 @@ pub struct Record {
     hook: u8,
     family: u8,
     protocol: u8,
-    tcp_flags: u8,
-    icmp_kind: u8,
-    icmp_code: u8,
-    quoted_protocol: u8,
     verdict: u8,
-    ct_state: u8,
-    location: [u8; 32],
+    tcp_flags: u8,
     reserved: [u8; 2],
+    src_port: u16,
+    dst_port: u16,
+    /// Segments that an offloaded packet will be split into; 0 where it is not offloaded.
+    pub gso_segs: u16,
+    fragment_offset: u16,
+    seq: u32,
+    ack: u32,
+    src: [u8; 16],
+    dst: [u8; 16],
+    /// Of the devices, or in a drop the name of its reason, and at the end its number.
+    names: [[u8; 16]; 3],
+    socket: SocketGroup,
+    conntrack: ConntrackGroup,
+    icmp: IcmpGroup,
+    /// Where a packet was dropped.
+    location: [u8; 32],
 }
 
 /// What of a record is there: bits of its `has`.
@@ -199,142 +192,15 @@ fn address_bytes(address: IpAddr) -> [u8; 16] {
 
 impl Record {
     /// A record of nothing: every byte zero.
-    pub const EMPTY: Self = Self {
-        time: 0,
-        cookie: 0,
-        skb: 0,
-        cgroup: 0,
-        inode: 0,
-        len: 0,
-        mark: 0,
-        rule: 0,
-        generation: 0,
-        id: 0,
-        seq: 0,
-        ack: 0,
-        reason: 0,
-        ct_id: 0,
-        ct_status: 0,
-        classid: 0,
-        uid: 0,
-        dev: Device::NONE,
-        ends: [0; 40],
-        src: [0; 16],
-        dst: [0; 16],
-        quoted_src: [0; 16],
-        quoted_dst: [0; 16],
-        ct_src: [0; 16],
-        ct_dst: [0; 16],
-        src_port: 0,
-        dst_port: 0,
-        quoted_src_port: 0,
-        quoted_dst_port: 0,
-        ct_src_port: 0,
-        ct_dst_port: 0,
-        fragment_offset: 0,
-        gso_segs: 0,
-        cpu: 0,
-        has: 0,
-        kind: 0,
-        hook: 0,
-        family: 0,
-        protocol: 0,
-        tcp_flags: 0,
-        icmp_kind: 0,
-        icmp_code: 0,
-        quoted_protocol: 0,
-        verdict: 0,
-        ct_state: 0,
-        location: [0; 32],
-        reserved: [0; 2],
-    };
+    pub const EMPTY: Self = zerocopy::transmute!([0_u64; RECORD_WORDS]);
 
     /// The record of `packet`, seen at `site` and accepted.
-    #[inline]
     pub fn new(site: &Site, packet: &Packet) -> Self {
-        let mut record = Self {
-            time: site.time,
-            cookie: site.cookie,
-            skb: site.skb,
-            inode: site.inode,
-            len: site.len,
-            mark: site.mark,
-            dev: site.dev,
-            ends: zerocopy::transmute!([site.input, site.output]),
-            gso_segs: site.gso_segs,
-            cpu: site.cpu,
-            kind: site.kind as u8,
-            hook: site.hook.number(),
-            family: site.family.number(),
-            ..Self::EMPTY
-        };
-        if site.logged {
-            record.has |= has::LOGGED;
-        }
-        record.set_packet(packet);
-        if let Some(conntrack) = &site.conntrack {
-            record.set_conntrack(conntrack);
-        }
-        if let Some(socket) = &site.socket {
-            record.set_socket(socket);
-        }
-        record
-    }
-
-    #[inline]
-    fn set_packet(&mut self, packet: &Packet) {
-        self.has |= has::PACKET;
-        self.id = packet.id;
-        self.src = address_bytes(packet.src);
-        self.dst = address_bytes(packet.dst);
-        self.protocol = packet.protocol.0;
-        if packet.src.is_ipv6() {
-            self.has |= has::IPV6;
-        }
-        if let Some(fragment) = packet.fragment {
-            self.fragment_offset = fragment.offset;
-            self.has |= has::FRAGMENT;
-            if fragment.more {
-                self.has |= has::MORE_FRAGMENTS;
-            }
-        }
-        match packet.transport {
-            Transport::None => {}
-            Transport::Ports(ports) => self.set_ports(ports),
-            Transport::Tcp(tcp) => {
-                self.set_ports(tcp.ports);
-                self.seq = tcp.seq;
-                self.ack = tcp.ack;
-                self.tcp_flags = tcp.flags;
-                self.has |= has::TCP;
-            }
-            Transport::Icmp(icmp) => self.set_icmp(&icmp),
-        }
-    }
-
-    #[inline]
-    fn set_ports(&mut self, ports: Ports) {
-        self.src_port = ports.src;
-        self.dst_port = ports.dst;
-        self.has |= has::PORTS;
-    }
-
-    fn set_icmp(&mut self, icmp: &Icmp) {
-        self.icmp_kind = icmp.kind;
-        self.icmp_code = icmp.code;
-        self.has |= has::ICMP;
-        let Some(quoted) = icmp.quoted else {
-            return;
-        };
-        self.quoted_src = address_bytes(quoted.src);
-        self.quoted_dst = address_bytes(quoted.dst);
-        self.quoted_protocol = quoted.protocol.0;
-        self.has |= has::QUOTED;
-        if let Some(ports) = quoted.ports {
-            self.quoted_src_port = ports.src;
-            self.quoted_dst_port = ports.dst;
-            self.has |= has::QUOTED_PORTS;
-        }
+        let mut words = [0; RECORD_WORDS];
+        let (conntrack, socket) = (site.conntrack.as_ref(), site.socket.as_ref());
+        let decision = Decision::default();
+        write::write(&mut words, site, packet, conntrack, socket, &decision);
+        Self::from_words(words)
     }
 
     #[inline]
@@ -376,27 +242,11 @@ impl Record {
             } else if self.has(has::PORTS) {
                 Transport::Ports(ports)
             } else if self.has(has::ICMP) {
-                Transport::Icmp(Icmp {
-                    kind: self.icmp_kind,
-                    code: self.icmp_code,
-                    quoted: self.quoted(),
-                })
+                Transport::Icmp(self.icmp.get(self))
             } else {
                 Transport::None
             },
         }
-    }
-
-    fn quoted(&self) -> Option<Quoted> {
-        self.has(has::QUOTED).then(|| Quoted {
-            src: self.address(self.quoted_src),
-            dst: self.address(self.quoted_dst),
-            protocol: Protocol(self.quoted_protocol),
-            ports: self.has(has::QUOTED_PORTS).then_some(Ports {
-                src: self.quoted_src_port,
-                dst: self.quoted_dst_port,
-            }),
-        })
     }
 
     /// What the record is about.
@@ -452,23 +302,28 @@ impl Record {
     }
 
     /// The record of a packet's end, at the hook that it entered last.
-    pub fn of_drop(site: &DropSite<'_>, packet: &Packet) -> Self {
-        let mut record = Self {
-            time: site.time,
-            cookie: site.death.cookie,
-            skb: site.death.skb,
-            inode: site.death.inode,
-            len: site.len,
-            cpu: site.cpu,
-            hook: site.death.hook.number(),
-            family: site.death.family.number(),
-            ..Self::EMPTY
+    pub fn of_drop(drop: &DropSite<'_>, packet: &Packet) -> Self {
+        let site = Site {
+            kind: Kind::Drop,
+            hook: drop.death.hook,
+            family: drop.death.family,
+            time: drop.time,
+            cookie: drop.death.cookie,
+            inode: drop.death.inode,
+            dev: Device::NONE,
+            input: Device::NONE,
+            output: Device::NONE,
+            skb: drop.death.skb,
+            len: drop.len,
+            mark: 0,
+            gso_segs: 0,
+            cpu: drop.cpu,
+            conntrack: None,
+            socket: None,
+            logged: drop.logged,
         };
-        if site.logged {
-            record.has |= has::LOGGED;
-        }
-        record.set_packet(packet);
-        record.set_dropped(site.reason, site.name, site.location);
+        let mut record = Self::new(&site, packet);
+        record.set_dropped(drop.reason, drop.name, drop.location);
         record
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
+use crate::packet::{Icmp, Quoted};
 use proptest::prelude::*;
 
 fn device(name: &str) -> Device {
@@ -306,6 +307,37 @@ proptest! {
         prop_assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{}", text);
         let again = v1::parse(&format!("nftrace: {text}"));
         prop_assert_eq!(V1(&again.unwrap()).to_string(), text);
+    }
+
+    #[test]
+    fn what_an_older_record_left_in_a_slot_is_not_in_the_next_one(
+        old in any_packet(),
+        packet in any_packet(),
+        devices in (any_device(), any_device(), any_device()),
+        conntrack: bool,
+    ) {
+        let conntrack = conntrack.then(|| Conntrack {
+            id: 1,
+            state: ConntrackState::New,
+            reply: true,
+            status: 2,
+            src: packet.src,
+            dst: packet.dst,
+            ports: packet.ports(),
+        });
+        let socket = Some(Socket { uid: 1, classid: 2, cgroup: 3 });
+        // A device that there is has an index.
+        let given = |device: Device| Device { index: device.name().is_some().into(), ..device };
+        let [dev, input, output] = [devices.0, devices.1, devices.2].map(given);
+        let site = Site { dev, input, output, conntrack, ..site() };
+        let mut words = [u64::MAX; RECORD_WORDS];
+        let decision = Decision::default();
+        write(&mut words, &site, &old, conntrack.as_ref(), socket.as_ref(), &decision);
+        write(&mut words, &site, &packet, conntrack.as_ref(), None, &decision);
+        let found = Record::from_words(words).without_leftovers();
+        prop_assert_eq!(found, Record::new(&site, &packet));
+        prop_assert_eq!(found.packet(), packet);
+        prop_assert_eq!((found.conntrack(), found.socket()), (conntrack, None));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl fmt::Display for V1<'_> {
             record.family().map_or("-", Family::name),
             record.inode,
             record.cookie,
-            record.dev,
+            record.dev(),
             record.input(),
             record.output(),
         )?;

@@ -197,7 +197,7 @@ impl Observation {
             kind: record.kind(),
             hook: record.hook(),
             family: record.family(),
-            dev: device(&record.dev),
+            dev: device(&record.dev()),
             input: device(&record.input()),
             output: device(&record.output()),
             packet: record.has_packet().then(|| record.packet()),

@@ -18,7 +18,7 @@ use nftrace_core::policy::{
     classify, Action, By, Observer, Place, Subject, STATE_ESTABLISHED, STATE_INVALID, STATE_NEW,
     STATE_RELATED, STATE_UNTRACKED,
 };
-use nftrace_core::record::{Conntrack, ConntrackState, Record, Socket};
+use nftrace_core::record::{Conntrack, ConntrackState, Decision, Record, Socket};
 
 use super::counters::Sum;
 use super::loaded::Loaded;
@@ -84,6 +84,18 @@ impl Judgement {
         match self.shadow {
             Some(shadow) if self.by.rule == 0 => shadow,
             _ => self.by,
+        }
+    }
+
+    /// What a record of the packet says was decided.
+    #[inline]
+    pub(crate) fn decision(&self) -> Decision {
+        let read = self.main();
+        Decision {
+            verdict: self.action.verdict(),
+            rule: read.rule,
+            generation: self.generation,
+            is_shadow: read.is_shadow,
         }
     }
 

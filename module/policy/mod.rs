@@ -29,9 +29,3 @@ enum Enforced {
 
 /// What decides about packets; none where everything passes.
 static ENFORCED: RcuBox<Enforced> = RcuBox::new();
-
-/// Whether any packet may be touched: the cheapest question.
-#[inline]
-pub(crate) fn is_active() -> bool {
-    ENFORCED.is_some()
-}

@@ -98,4 +98,38 @@ proptest! {
         let found = parse(network, &bytes, total);
         prop_assert_ne!(found, Err(Error::WindowTooSmall));
     }
+
+    #[test]
+    fn the_shorter_way_finds_what_the_longer_one_does((network, bytes, total) in with_total()) {
+        if let Some(plain) = Plain::new(network, &bytes, total) {
+            prop_assert_eq!(parse_any(network, &bytes, total), Ok(plain.packet()));
+            prop_assert_eq!(plain.packet().ports(), Some(plain.ports));
+        }
+    }
+}
+
+#[test]
+fn the_shorter_way_takes_tcp_and_udp_of_both_versions() {
+    for (network, header) in [(Network::Ipv4, 20), (Network::Ipv6, 40)] {
+        for (protocol, transport) in [(6, 24), (17, 8)] {
+            let mut bytes = vec![0; header + transport];
+            match network {
+                Network::Ipv4 => {
+                    bytes[0] = 0x45;
+                    bytes[3] = 20 + transport as u8;
+                    bytes[9] = protocol;
+                }
+                Network::Ipv6 => {
+                    bytes[0] = 0x60;
+                    bytes[5] = transport as u8;
+                    bytes[6] = protocol;
+                }
+            }
+            bytes[header + 1] = 80;
+            // A TCP header with an option, or the length of UDP.
+            bytes[header + 12.min(transport - 3)] = if protocol == 6 { 0x60 } else { 8 };
+            let plain = Plain::new(network, &bytes, bytes.len()).expect("taken");
+            assert_eq!(plain.ports, Ports { src: 80, dst: 0 });
+        }
+    }
 }

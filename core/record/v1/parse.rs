@@ -5,7 +5,9 @@
 
 use ::core::net::{IpAddr, Ipv4Addr};
 
-use super::super::{address_bytes, has, Device, Endpoint, Kind, Record, Socket, Verdict};
+use super::super::{
+    address_bytes, has, Device, Endpoint, IcmpGroup, Kind, Record, Socket, SocketGroup, Verdict,
+};
 use super::{PREFIX, TCP_FLAGS};
 use crate::hook::{Family, Hook};
 use crate::packet::{Icmp, Ports, Protocol, Quoted};
@@ -28,10 +30,12 @@ pub fn parse(line: &str) -> Option<Record> {
     record.family = Family::from_name(value("pf")?)?.number();
     record.inode = value("ns")?.parse().ok()?;
     record.cookie = value("cookie")?.parse().ok()?;
-    record.dev = parse_device(value("dev")?)?;
-    let ends = [parse_device(value("in")?)?, parse_device(value("out")?)?];
+    let mut devices = [Device::NONE; 3];
+    for (device, key) in devices.iter_mut().zip(["dev", "in", "out"]) {
+        *device = parse_device(value(key)?)?;
+    }
+    record.names = devices.map(|device| device.name);
     record.kind = Kind::Entry as u8;
-    record.ends = zerocopy::transmute!(ends);
     let protocol = value("proto")?;
     let (src, dst) = (value("src")?, value("dst")?);
     if (protocol, src, dst) != ("-", "-", "-") {
@@ -44,7 +48,8 @@ pub fn parse(line: &str) -> Option<Record> {
         record.src = address_bytes(src);
         record.dst = address_bytes(dst);
         if let Some(ports) = ports {
-            record.set_ports(ports);
+            (record.src_port, record.dst_port) = (ports.src, ports.dst);
+            record.has |= has::PORTS;
         }
     }
     let flags = value("flags")?;
@@ -74,7 +79,8 @@ pub fn parse(line: &str) -> Option<Record> {
             }
             Some(("classid", value)) => {
                 let classid = u32::from_str_radix(value.strip_prefix("0x")?, 16).ok()?;
-                record.set_socket(&Socket {
+                record.has |= has::SOCKET;
+                record.socket = SocketGroup::new(&Socket {
                     classid,
                     uid: u32::MAX,
                     cgroup: 0,
@@ -83,14 +89,20 @@ pub fn parse(line: &str) -> Option<Record> {
             Some(("frag", value)) => parse_fragment(&mut record, value)?,
             Some(("icmp", value)) => {
                 let (kind, code) = value.split_once('/')?;
-                record.icmp_kind = kind.parse().ok()?;
-                record.icmp_code = code.parse().ok()?;
-                record.has |= has::ICMP;
+                let (kind, code) = (kind.parse().ok()?, code.parse().ok()?);
+                set_icmp(
+                    &mut record,
+                    Icmp {
+                        kind,
+                        code,
+                        quoted: None,
+                    },
+                );
             }
             Some(("quoted", value)) => {
                 let quoted = Some(parse_quoted(value)?);
-                let (kind, code) = (record.icmp_kind, record.icmp_code);
-                record.set_icmp(&Icmp { kind, code, quoted });
+                let icmp = record.icmp.get(&record);
+                set_icmp(&mut record, Icmp { quoted, ..icmp });
             }
             _ => {}
         }
@@ -100,6 +112,12 @@ pub fn parse(line: &str) -> Option<Record> {
         record.set_dropped(0, text(name).as_bytes(), text(location).as_bytes());
     }
     Some(record)
+}
+
+fn set_icmp(record: &mut Record, icmp: Icmp) {
+    let (group, what) = IcmpGroup::new(&icmp);
+    record.icmp = group;
+    record.has |= what;
 }
 
 fn parse_device(text: &str) -> Option<Device> {

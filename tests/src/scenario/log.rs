@@ -183,7 +183,7 @@ fn step(record: &Record, roles: &HashMap<u32, String>, letters: &mut Letters) ->
             ""
         },
         record.hook().map_or("-", Hook::name),
-        device(Some(&record.dev.to_string())),
+        device(Some(&record.dev().to_string())),
         device(Some(&record.input().to_string())),
         device(Some(&record.output().to_string())),
         packet.src,
