@@ -12,8 +12,7 @@ use nftrace_core::policy::control::{
 
 use super::loaded::{Loaded, Refused};
 use super::past::{generation, Past, Policy};
-use super::{Enforced, ENFORCED};
-use crate::bindings::armed;
+use super::{enforce, Enforced};
 use crate::bindings::policy::{epoch, next_epoch, realtime, Helpers, ModuleHold, Task};
 use crate::bindings::work::Worker;
 use crate::module::datapath::now;
@@ -186,14 +185,7 @@ impl Control {
             self.printer.task().follow();
         }
         // When this returns, nobody asks the old one any more.
-        let is_enforced = enforced.is_some();
-        if is_enforced {
-            armed::set_policy(u16::MAX);
-        }
-        ENFORCED.replace(enforced);
-        if !is_enforced {
-            armed::set_policy(0);
-        }
+        enforce(enforced);
         if let (Some(new), Some(old)) = (&next, &state.current) {
             if !core::ptr::eq::<Loaded>(&**new, &**old) && new.take_over(old).is_err() {
                 pr_warn!("policy: there was no memory to take counters over: they begin at 0\n");
@@ -315,7 +307,7 @@ impl Control {
         };
         let mut state = self.state.lock();
         // It asks nothing of anybody, so that nobody can keep it from happening.
-        ENFORCED.replace(Enforced::of(panic, &state.current)?);
+        enforce(Enforced::of(panic, &state.current)?);
         state.panic = panic;
         let current = generation(&state.current);
         state.note(event, current, &Task::current());
@@ -412,8 +404,7 @@ impl Control {
     fn end(&self) {
         let mut state = self.state.lock();
         state.is_over = true;
-        ENFORCED.replace(None);
-        armed::set_policy(0);
+        enforce(None);
         let current = generation(&state.current);
         if current != 0 {
             pr_warn!("policy: generation {current} goes with the module: nothing is protected\n");

@@ -10,6 +10,7 @@ mod keeper;
 mod loaded;
 mod past;
 
+use kernel::prelude::*;
 use kernel::sync::Arc;
 
 pub(crate) use changes::{Control, Ending};
@@ -17,6 +18,7 @@ pub(crate) use judge::{judge, Judgement, Packet, Read};
 pub(crate) use keeper::Keeper;
 use loaded::Loaded;
 
+use crate::bindings::armed;
 use crate::bindings::rcu::RcuBox;
 
 /// What decides about packets.
@@ -29,3 +31,15 @@ enum Enforced {
 
 /// What decides about packets; none where everything passes.
 static ENFORCED: RcuBox<Enforced> = RcuBox::new();
+
+/// Makes this decide about packets. When it returns, nobody asks what did before.
+fn enforce(enforced: Option<KBox<Enforced>>) {
+    let is_some = enforced.is_some();
+    if is_some {
+        armed::set_policy(u16::MAX);
+    }
+    ENFORCED.replace(enforced);
+    if !is_some {
+        armed::set_policy(0);
+    }
+}
