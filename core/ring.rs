@@ -74,13 +74,33 @@ pub trait Memory {
     fn slots(&self) -> &[Slot];
 }
 
-/// When a record is written, and where.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
+/// The turn of a record, which is over when the value goes: then readers find it.
+#[must_use]
+pub struct Turn<'a> {
     /// What the clock says.
     pub time: u64,
     /// The position in the ring; no other record of it ever has this.
     pub position: u64,
+    header: &'a Header,
+    slot: &'a Slot,
+}
+
+impl<'a> Turn<'a> {
+    /// The room for the record.
+    #[inline(always)]
+    pub fn room(&self) -> Room<'a> {
+        Room(&self.slot.record)
+    }
+}
+
+impl Drop for Turn<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let lost = self.header.lost.load(Ordering::Relaxed);
+        self.slot.lost.store(lost, Ordering::Relaxed);
+        let commit = self.position.wrapping_add(1);
+        self.slot.commit.store(commit, Ordering::Release);
+    }
 }
 
 /// The room for a record in a slot.
@@ -96,7 +116,7 @@ impl Room<'_> {
 }
 
 impl Words for Room<'_> {
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, word: usize, value: u64) {
         if let Some(word) = self.0.get(word) {
             word.store(value, Ordering::Relaxed);
@@ -131,24 +151,24 @@ impl<M: Memory> Ring<M> {
     /// whether it was added: it is lost, and counted, when the slot whose turn it
     /// is has been in the hands of another producer for a whole round.
     pub fn produce(&self, clock: impl Fn() -> u64, make: impl FnOnce(u64) -> Record) -> bool {
-        self.produce_in_place(clock, |turn, mut room| room.put(&make(turn.time)))
+        match self.reserve(clock) {
+            Some(turn) => {
+                turn.room().put(&make(turn.time));
+                true
+            }
+            None => false,
+        }
     }
 
-    /// The same, with the record written straight into its slot. `write` may leave out
-    /// what the record does not have: see [`crate::record::write`].
+    /// Takes the slot whose turn it is, for a record that is to be written straight into
+    /// it; it may leave out what it does not have: see [`crate::record::write`].
     #[inline(always)]
-    pub fn produce_in_place(
-        &self,
-        clock: impl Fn() -> u64,
-        write: impl FnOnce(Turn, Room<'_>),
-    ) -> bool {
+    pub fn reserve(&self, clock: impl Fn() -> u64) -> Option<Turn<'_>> {
         let header = self.0.header();
         let slots = self.0.slots();
         let mut head = header.head.load(Ordering::Relaxed);
         let (slot, time) = loop {
-            let Some(slot) = slots.get(index(slots, head)) else {
-                return false;
-            };
+            let slot = slots.get(index(slots, head))?;
             // What the slot's last writer, a round ago, left; 0 in the first round.
             let before = head.wrapping_add(1).saturating_sub(slots.len() as u64);
             if slot.commit.load(Ordering::Acquire) != before {
@@ -159,7 +179,7 @@ impl<M: Memory> Ring<M> {
                     continue;
                 }
                 header.lost.fetch_add(1, Ordering::Relaxed);
-                return false;
+                return None;
             }
             let time = clock();
             match header.head.compare_exchange(
@@ -174,17 +194,14 @@ impl<M: Memory> Ring<M> {
             }
         };
         slot.commit.store(0, Ordering::Relaxed);
-        // Who finds one of the words below also finds that.
+        // Who finds one of the record's words also finds that.
         fence(Ordering::Release);
-        let turn = Turn {
+        Some(Turn {
             time,
             position: head,
-        };
-        write(turn, Room(&slot.record));
-        slot.lost
-            .store(header.lost.load(Ordering::Relaxed), Ordering::Relaxed);
-        slot.commit.store(head.wrapping_add(1), Ordering::Release);
-        true
+            header,
+            slot,
+        })
     }
 }
 

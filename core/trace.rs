@@ -378,8 +378,12 @@ impl<B: AsRef<[u64]> + AsMut<[u64]>> Filter<B> {
         }
         let header = &spec.header;
         Self {
-            is_of_ports: [header.protocols, header.prefixes, header.namespaces, header.devices]
-                == [0; 4],
+            is_of_ports: [
+                header.protocols,
+                header.prefixes,
+                header.namespaces,
+                header.devices,
+            ] == [0; 4],
             bitmap: (!list.is_empty()).then_some(bitmap),
             list,
             protocols,

@@ -121,13 +121,14 @@ impl Datapath {
         }
         let packet = plain.packet();
         let is_logged = tracing.is_logged;
-        self.rings.produce(|turn, mut room| {
+        if let Some(mut turn) = self.rings.reserve() {
             let sighting = sighting(hooked, len);
-            let skb = self.lives.see(&sighting, &packet, turn.time, turn.identity);
-            let site = site(hooked, len, skb, is_logged, turn);
+            let (time, new) = (turn.time, turn.identity);
+            let skb = self.lives.see(&sighting, &packet, time, new);
+            let site = site(hooked, len, skb, is_logged, &turn);
             let decision = Decision::default();
-            write(&mut room, &site, &packet, None, None, &decision);
-        });
+            write(&mut turn.room, &site, &packet, None, None, &decision);
+        }
         if is_logged {
             self.printer.kick();
         }
@@ -207,13 +208,13 @@ impl Datapath {
         let is_logged = tracing.is_logged || judgement.is_some_and(|judged| judged.by.is_logged);
         let socket = hooked.socket();
         let decision = judgement.map_or_else(Decision::default, |judged| judged.decision());
-        self.rings.produce(|turn, mut room| {
-            let skb = known
-                .unwrap_or_else(|| self.lives.see(&sighting, packet, turn.time, turn.identity));
-            let site = site(hooked, len, skb, is_logged, turn);
+        if let Some(mut turn) = self.rings.reserve() {
+            let (time, new) = (turn.time, turn.identity);
+            let skb = known.unwrap_or_else(|| self.lives.see(&sighting, packet, time, new));
+            let site = site(hooked, len, skb, is_logged, &turn);
             let (conntrack, socket) = (conntrack.as_ref(), socket.as_ref());
-            write(&mut room, &site, packet, conntrack, socket, &decision);
-        });
+            write(&mut turn.room, &site, packet, conntrack, socket, &decision);
+        }
         if is_logged {
             self.printer.kick();
         }
@@ -271,8 +272,11 @@ impl Datapath {
     }
 
     /// Writes a record, and sees to it that the kernel's log gets it where it should.
-    fn write(&self, is_logged: bool, make: impl FnOnce(Turn) -> Record) {
-        self.rings.produce(|turn, mut room| room.put(&make(turn)));
+    fn write(&self, is_logged: bool, make: impl FnOnce(&Turn<'_>) -> Record) {
+        if let Some(mut turn) = self.rings.reserve() {
+            let record = make(&turn);
+            turn.room.put(&record);
+        }
         if is_logged {
             self.printer.kick();
         }

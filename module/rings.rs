@@ -5,7 +5,7 @@
 use kernel::cpu::nr_cpu_ids;
 use kernel::prelude::*;
 
-use nftrace_core::ring::{Cursor, Memory as _, Ring, Room, Slot, View};
+use nftrace_core::ring::{self, Cursor, Memory as _, Ring, Room, Slot, View};
 
 use super::datapath::now;
 use crate::bindings::memory::RingMemory;
@@ -66,15 +66,32 @@ pub(crate) struct Rings {
     key: u64,
 }
 
-/// The turn of a record.
-#[derive(Clone, Copy)]
-pub(crate) struct Turn {
+/// The turn of a record; when it goes, the record is there and its readers are told.
+///
+/// The order of the fields is the order in which they are dropped.
+pub(crate) struct Turn<'a> {
     /// Nanoseconds of the monotonic clock.
     pub(crate) time: u64,
     /// The CPU whose ring it is in.
     pub(crate) cpu: u16,
     /// An identity that no packet has.
     pub(crate) identity: u64,
+    /// Where the record goes.
+    pub(crate) room: Room<'a>,
+    #[expect(dead_code, reason = "the record is there when this is dropped")]
+    turn: ring::Turn<'a>,
+    _wakeup: Wakeup,
+    _here: PreemptionDisabled,
+}
+
+/// Tells the readers when it is dropped.
+struct Wakeup;
+
+impl Drop for Wakeup {
+    #[inline(always)]
+    fn drop(&mut self) {
+        wakeup::produced();
+    }
 }
 
 impl Rings {
@@ -111,25 +128,25 @@ impl Rings {
         })
     }
 
-    /// Has `write` write a record into the ring of this CPU, or adds one to the ring's losses.
+    /// The next place in the ring of this CPU, for a record; none where the ring has none,
+    /// which counts as a loss of it.
     ///
     /// The CPU is a hint only: a ring takes records from anywhere.
     #[inline(always)]
-    pub(crate) fn produce(&self, write: impl FnOnce(Turn, Room<'_>)) {
+    pub(crate) fn reserve(&self) -> Option<Turn<'_>> {
         // Who is interrupted between taking a slot and filling it holds up all readers.
         let here = PreemptionDisabled::new();
         let cpu = here.cpu();
-        if let Some(ring) = self.rings.get(cpu as usize) {
-            ring.produce_in_place(now, |turn, room| {
-                let turn = Turn {
-                    time: turn.time,
-                    cpu: cpu as u16,
-                    identity: self.identity(cpu, turn.position),
-                };
-                write(turn, room);
-            });
-            wakeup::produced();
-        }
+        let turn = self.rings.get(cpu as usize)?.reserve(now)?;
+        Some(Turn {
+            time: turn.time,
+            cpu: cpu as u16,
+            identity: self.identity(cpu, turn.position),
+            room: turn.room(),
+            turn,
+            _wakeup: Wakeup,
+            _here: here,
+        })
     }
 
     /// A number that no other record gets: that of the CPU and the place in its ring,

@@ -31,7 +31,7 @@ pub(super) fn site(
     len: u32,
     skb: u64,
     logged: bool,
-    turn: Turn,
+    turn: &Turn<'_>,
 ) -> Site {
     let [dev, input, output] = hooked.devices();
     Site {
