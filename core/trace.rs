@@ -305,7 +305,8 @@ pub struct Surroundings<'a> {
 /// A filter, ready to be asked. `B` is a bitmap of [`BITMAP_WORDS`] words.
 #[derive(Debug)]
 pub struct Filter<B> {
-    is_of_ports: bool,
+    /// Whether nothing but ports is asked for.
+    pub is_of_ports: bool,
     bitmap: Option<B>,
     list: PortList,
     protocols: Option<[u64; 4]>,
@@ -401,12 +402,6 @@ impl<B: AsRef<[u64]> + AsMut<[u64]>> Filter<B> {
     /// The ports.
     pub fn list(&self) -> &PortList {
         &self.list
-    }
-
-    /// Whether nothing but ports is asked for.
-    #[inline]
-    pub fn is_of_ports(&self) -> bool {
-        self.is_of_ports
     }
 
     /// Whether no packet with these ports meets the conditions, whatever else it is.

@@ -99,7 +99,7 @@ impl Tracing {
     /// Whether a packet is asked for nothing but its ports.
     #[inline]
     pub(crate) fn is_of_ports(&self) -> bool {
-        self.filter.is_of_ports() && self.program.is_none()
+        self.filter.is_of_ports && self.program.is_none()
     }
 }
 
