@@ -89,7 +89,7 @@ impl<'a> Plain<'a> {
             Protocol::TCP => {
                 let header: &[u8; 20] = rest.first_chunk()?;
                 let &[a, b, c, d, _, _, _, _, _, _, _, _, offset, ..] = header;
-                let len = usize::from(offset >> 2 & 0x3c);
+                let len = usize::from((offset >> 2) & 0x3c);
                 (20..=left).contains(&len).then_some(Self {
                     ports: ports([a, b, c, d]),
                     network,
