@@ -358,7 +358,7 @@ impl HookedPacket<'_> {
     /// The device to which the packet belongs, the one through which it came, and the
     /// one through which it will leave, to be written down: behind the end of a name
     /// stands what an earlier one left.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn devices(&self) -> [Device; 3] {
         // SAFETY: As in `dev`.
         let dev = unsafe { raw_device(self.skb_dev()) };
@@ -370,7 +370,7 @@ impl HookedPacket<'_> {
     }
 
     /// The device to which the packet belongs, or null.
-    #[inline]
+    #[inline(always)]
     fn skb_dev(&self) -> *const bindings::net_device {
         if self.hook() == Hook::LocalOut && self.family() != Family::Bridge {
             return core::ptr::null();
@@ -417,7 +417,7 @@ unsafe fn device(dev: *const bindings::net_device) -> Device {
 /// # Safety
 ///
 /// As for [`device`].
-#[inline]
+#[inline(always)]
 unsafe fn raw_device(dev: *const bindings::net_device) -> Device {
     if dev.is_null() {
         return Device::NONE;

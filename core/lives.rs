@@ -141,7 +141,7 @@ pub fn signature(packet: &Packet) -> u64 {
 
 /// Whether a packet that was last seen so, with its data up to `end`, may be the one
 /// that is seen now.
-#[inline]
+#[inline(always)]
 fn goes_on(last: State, end: u64, same: bool, now: &Sighting) -> bool {
     let is_delivered =
         last.hook == Hook::LocalIn.number() && last.family != Family::Bridge.number();
@@ -162,7 +162,7 @@ fn goes_on(last: State, end: u64, same: bool, now: &Sighting) -> bool {
 }
 
 /// Locks the place of `old` for an address.
-#[inline]
+#[inline(always)]
 fn lock(word: &AtomicU64, old: u64, address: u64) -> bool {
     old & LOCKED == 0
         && word
@@ -171,13 +171,13 @@ fn lock(word: &AtomicU64, old: u64, address: u64) -> bool {
 }
 
 impl Set {
-    #[inline]
+    #[inline(always)]
     fn ways(&self) -> impl Iterator<Item = (&AtomicU64, &Life)> {
         self.addresses.iter().zip(&self.lives)
     }
 
     /// The life at an address, locked.
-    #[inline]
+    #[inline(always)]
     fn lock(&self, address: u64) -> Option<(&AtomicU64, &Life)> {
         self.ways()
             .find(|(word, _)| word.load(Ordering::Relaxed) == address)
@@ -196,14 +196,14 @@ impl Set {
 
 impl Life {
     /// Whether it may be that of the packet that is seen now.
-    #[inline]
+    #[inline(always)]
     fn goes_on(&self, now: &Sighting, signature: u64) -> bool {
         let last = State::unpack(self.state.load(Ordering::Relaxed));
         let same = self.signature.load(Ordering::Relaxed) == signature;
         goes_on(last, self.end.load(Ordering::Relaxed), same, now)
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, now: &Sighting, packet: &Packet, signature: u64, time: u64) {
         let state = State {
             hook: now.hook.number(),
@@ -237,7 +237,7 @@ impl<S: AsRef<[Set]>> Lives<S> {
     }
 
     /// The set in which an address may stand.
-    #[inline]
+    #[inline(always)]
     fn set(&self, address: u64) -> Option<&Set> {
         let sets = self.sets.as_ref();
         // Addresses are no secret of anybody who could choose them: no keyed hash is needed.
@@ -303,7 +303,7 @@ impl<S: AsRef<[Set]>> Lives<S> {
     }
 
     /// Room for another packet, locked for its address.
-    #[inline]
+    #[inline(always)]
     fn room<'a>(&self, set: &'a Set, address: u64) -> Option<(&'a AtomicU64, &'a Life)> {
         self.any.store(true, Ordering::Relaxed);
         let empty = set

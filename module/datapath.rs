@@ -128,6 +128,7 @@ impl Datapath {
             let site = site(hooked, len, skb, is_logged, &turn);
             let decision = Decision::default();
             write(&mut turn.room, &site, &packet, None, None, &decision);
+            turn.commit();
         }
         if is_logged {
             self.printer.kick();
@@ -214,6 +215,7 @@ impl Datapath {
             let site = site(hooked, len, skb, is_logged, &turn);
             let (conntrack, socket) = (conntrack.as_ref(), socket.as_ref());
             write(&mut turn.room, &site, packet, conntrack, socket, &decision);
+            turn.commit();
         }
         if is_logged {
             self.printer.kick();
@@ -276,6 +278,7 @@ impl Datapath {
         if let Some(mut turn) = self.rings.reserve() {
             let record = make(&turn);
             turn.room.put(&record);
+            turn.commit();
         }
         if is_logged {
             self.printer.kick();

@@ -66,9 +66,8 @@ pub(crate) struct Rings {
     key: u64,
 }
 
-/// The turn of a record; when it goes, the record is there and its readers are told.
-///
-/// The order of the fields is the order in which they are dropped.
+/// The turn of a record, to be committed.
+#[must_use]
 pub(crate) struct Turn<'a> {
     /// Nanoseconds of the monotonic clock.
     pub(crate) time: u64,
@@ -78,19 +77,18 @@ pub(crate) struct Turn<'a> {
     pub(crate) identity: u64,
     /// Where the record goes.
     pub(crate) room: Room<'a>,
-    #[expect(dead_code, reason = "the record is there when this is dropped")]
     turn: ring::Turn<'a>,
-    _wakeup: Wakeup,
-    _here: PreemptionDisabled,
+    here: PreemptionDisabled,
 }
 
-/// Tells the readers when it is dropped.
-struct Wakeup;
-
-impl Drop for Wakeup {
+impl Turn<'_> {
+    /// The record is there: its readers may have it.
     #[inline(always)]
-    fn drop(&mut self) {
+    pub(crate) fn commit(self) {
+        // Then they are told, and only then another task may run.
+        drop(self.turn);
         wakeup::produced();
+        drop(self.here);
     }
 }
 
@@ -144,8 +142,7 @@ impl Rings {
             identity: self.identity(cpu, turn.position),
             room: turn.room(),
             turn,
-            _wakeup: Wakeup,
-            _here: here,
+            here,
         })
     }
 

@@ -111,23 +111,24 @@ proptest! {
 #[test]
 fn the_shorter_way_takes_tcp_and_udp_of_both_versions() {
     for (network, header) in [(Network::Ipv4, 20), (Network::Ipv6, 40)] {
-        for (protocol, transport) in [(6, 24), (17, 8)] {
-            let mut bytes = vec![0; header + transport];
+        for (protocol, transport) in [(6, 24_u8), (17, 8)] {
+            let behind = usize::from(transport);
+            let mut bytes = vec![0; header + behind];
             match network {
                 Network::Ipv4 => {
                     bytes[0] = 0x45;
-                    bytes[3] = 20 + transport as u8;
+                    bytes[3] = 20 + transport;
                     bytes[9] = protocol;
                 }
                 Network::Ipv6 => {
                     bytes[0] = 0x60;
-                    bytes[5] = transport as u8;
+                    bytes[5] = transport;
                     bytes[6] = protocol;
                 }
             }
             bytes[header + 1] = 80;
             // A TCP header with an option, or the length of UDP.
-            bytes[header + 12.min(transport - 3)] = if protocol == 6 { 0x60 } else { 8 };
+            bytes[header + 12.min(behind - 3)] = if protocol == 6 { 0x60 } else { 8 };
             let plain = Plain::new(network, &bytes, bytes.len()).expect("taken");
             assert_eq!(plain.ports, Ports { src: 80, dst: 0 });
         }
