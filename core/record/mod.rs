@@ -107,7 +107,7 @@ pub struct Site {
 /// One packet at one hook, or the end of one, as plain data of fixed size.
 ///
 /// What every record has comes first. Behind it come groups that only some have; which
-/// ones, `has` says. A ring's slots are written without the others: see [`write`].
+/// ones, `has` says. A ring's slots are written without the others: see [`write()`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Record {
