@@ -97,8 +97,8 @@ const STATE: c_ulong = 7;
 /// `nfct` is what [`skb_nfct`] returned for a packet that still holds its connection.
 #[inline]
 pub(super) unsafe fn connection_status(nfct: c_ulong) -> c_ulong {
-    let connection = core::ptr::with_exposed_provenance::<core::ffi::c_void>(nfct as usize)
-        .map_addr(|address| address & !(STATE as usize));
+    let connection = core::ptr::with_exposed_provenance::<core::ffi::c_void>(nfct)
+        .map_addr(|address| address & !STATE);
     if connection.is_null() {
         return 0;
     }
