@@ -188,9 +188,16 @@ impl Set {
     #[cold]
     #[inline(never)]
     fn oldest(&self) -> Option<(&AtomicU64, &Life)> {
-        self.ways()
-            .filter(|(word, _)| word.load(Ordering::Relaxed) & LOCKED == 0)
-            .min_by_key(|(_, life)| life.seen.load(Ordering::Relaxed))
+        // A loop: `Iterator::min_by_key` of zipped arrays leaves a way to panic.
+        let (mut oldest, mut least) = (None, u64::MAX);
+        for (word, life) in self.ways() {
+            let seen = life.seen.load(Ordering::Relaxed);
+            let is_locked = word.load(Ordering::Relaxed) & LOCKED != 0;
+            if !is_locked && (oldest.is_none() || seen < least) {
+                (oldest, least) = (Some((word, life)), seen);
+            }
+        }
+        oldest
     }
 }
 
