@@ -2,14 +2,14 @@
 
 //! The trace as the kernel log has it: records, which the ways put together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use nftrace_core::hook::{Family, Hook};
 use nftrace_core::packet::Transport;
 use nftrace_core::record::{v1, Record};
 
 use super::ways::{device, Letters, Way};
-use super::{judge, mismatch, not_taken, Mismatch, Packet, Taken};
+use super::{discarded_behind, judge, mismatch, not_taken, Mismatch, Packet, Taken};
 
 /// The records of a run.
 #[derive(Debug)]
@@ -87,12 +87,19 @@ impl Trace {
         // The address of a freed packet is used again, so a packet is over when
         // all that is expected of it was seen.
         let mut under_way: HashMap<u64, UnderWay> = HashMap::new();
+        let mut arrived: HashSet<u64> = HashSet::new();
         for Traced {
             message,
             record,
             step,
         } in &self.records
         {
+            if arrived.contains(&record.skb)
+                && !under_way.contains_key(&record.skb)
+                && is_discarded_behind(record)
+            {
+                continue;
+            }
             let on = under_way.entry(record.skb).or_insert_with(|| UnderWay {
                 packet: start(record),
                 ways: (0..ways.len()).collect(),
@@ -120,6 +127,7 @@ impl Trace {
             if on.packet.lines.len() == lines[first].len() {
                 let packet = std::mem::take(&mut on.packet);
                 under_way.remove(&record.skb);
+                arrived.insert(record.skb);
                 taken[first].packets.push(packet);
             }
         }
@@ -157,15 +165,31 @@ impl Trace {
 }
 
 fn start(record: &Record) -> Packet {
-    let flags = match record.packet().transport {
-        Transport::Tcp(tcp) => tcp.flags,
-        _ => 0,
-    };
+    let flags = flags(record);
     Packet {
-        handshake: flags & 0x02 != 0,
-        data: flags & 0x08 != 0,
+        handshake: flags & SYN != 0,
+        data: flags & PSH != 0,
         ..Packet::default()
     }
+}
+
+const SYN: u8 = 0x02;
+const PSH: u8 = 0x08;
+
+/// The flags of a TCP packet.
+fn flags(record: &Record) -> u8 {
+    match record.packet().transport {
+        Transport::Tcp(tcp) => tcp.flags,
+        _ => 0,
+    }
+}
+
+/// Whether it is the end of a packet that [`discarded_behind`] is about.
+fn is_discarded_behind(record: &Record) -> bool {
+    let reason = record.dropped().map(|dropped| dropped.name);
+    record.hook() == Some(Hook::LocalIn)
+        && flags(record) & (SYN | PSH) == 0
+        && reason.is_some_and(|reason| discarded_behind(reason.as_str()))
 }
 
 /// A record as a line to compare.

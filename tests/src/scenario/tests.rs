@@ -76,6 +76,33 @@ fn packets_that_are_under_way_at_once_are_told_apart() {
     assert_eq!(count, 4);
 }
 
+/// The end of a packet that TCP throws away.
+fn end(skb: u32, flags: &str) -> String {
+    format!(
+        "nftrace: v1 hook=LOCAL_IN pf=ipv4 ns=2 cookie=2 dev=- in=- out=- proto=tcp \
+         src=10.0.0.1:50000 dst=10.0.0.2:80 flags={flags} len=60 skb={skb:08x} mark=0x0 \
+         verdict=accept rule=- drop=TCP_CLOSE location=tcp_rcv_state_process"
+    )
+}
+
+#[test]
+fn an_acknowledgement_that_tcp_threw_away_behind_the_last_hook_has_arrived() {
+    let mut messages = [connection(), lines(true, 3, "FA").to_vec()].concat();
+    messages.push(end(3, "FA"));
+    assert!(packets(&messages).is_ok());
+    let other = messages.len() - 1;
+    for (wrong, why) in [
+        (end(3, "PA"), "data does not arrive by it"),
+        (end(4, "FA"), "no such packet came"),
+    ] {
+        messages[other] = wrong;
+        assert!(packets(&messages).is_err(), "{why}");
+    }
+    messages[other] = end(3, "FA");
+    messages.swap(other - 1, other);
+    assert!(packets(&messages).is_err(), "it was still under way");
+}
+
 #[test]
 fn a_missing_record_is_found_wherever_it_is() {
     for index in 0..8 {
