@@ -260,11 +260,6 @@ void nftrace_cond_resched(void)
 	cond_resched();
 }
 
-u64 nftrace_ticks(void)
-{
-	return get_jiffies_64();
-}
-
 u32 nftrace_hz(void)
 {
 	return HZ;

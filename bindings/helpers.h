@@ -25,7 +25,6 @@ struct workqueue_struct;
 /* skb: the packet of a netfilter hook, in that hook. */
 u16 nftrace_skb_protocol(const struct sk_buff *skb);
 void nftrace_cond_resched(void);
-u64 nftrace_ticks(void);
 u32 nftrace_hz(void);
 bool nftrace_skb_is_second_pass(const struct sk_buff *skb);
 

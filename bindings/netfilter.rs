@@ -29,12 +29,15 @@ use super::tracepoint::{FreedPacket, Reason};
 /// Runs in softirq or in process context, inside an RCU read-side critical
 /// section, on any number of CPUs at once: it must not sleep and takes no lock.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// Says at a glance what is to be done with a packet about which no policy decides.
-    /// Asked first, of every packet.
+    /// Says at a glance whether a packet is traced. Asked first, where any are.
     fn glance(&self, packet: &HookedPacket<'_>) -> Glance;
 
     /// Writes down a packet that was said to be traced; whether that was all.
     fn trace(&self, packet: &HookedPacket<'_>) -> bool;
+
+    /// Decides about a packet that is not traced; none where it takes more than a glance.
+    /// `IPV6` says which of the IP families the packet is of.
+    fn judge<const IPV6: bool>(packet: &HookedPacket<'_>) -> Option<Verdict>;
 
     /// Looks at a packet and decides about it.
     fn packet(&self, packet: &HookedPacket<'_>) -> Verdict;
@@ -232,18 +235,71 @@ unsafe fn run_armed(
     };
     // SAFETY: The contract is the same.
     let packet = unsafe { HookedPacket::new(skb, state, armed, kind) };
-    let glance = if packet.is_judged() {
-        Glance::Unclear
-    } else {
+    let glance = if packet.is_traced() {
         handler.glance(&packet)
+    } else {
+        Glance::Nobodys
     };
-    match glance {
-        Glance::Nobodys => generated::NF_ACCEPT,
+    match (glance, packet.is_judged()) {
+        (Glance::Nobodys, false) => generated::NF_ACCEPT,
+        (Glance::Nobodys, true) if packet.family() == Family::Ipv4 => {
+            // SAFETY: The contract is the same.
+            unsafe { run_judged::<false>(armed, skb, state) }
+        }
+        (Glance::Nobodys, true) if packet.family() == Family::Ipv6 => {
+            // SAFETY: The contract is the same.
+            unsafe { run_judged::<true>(armed, skb, state) }
+        }
         // SAFETY: The contract is the same.
-        Glance::Traced => unsafe { run_traced(handler, armed, skb, state, kind) },
+        (Glance::Traced, false) => unsafe { run_traced(handler, armed, skb, state, kind) },
         // SAFETY: The contract is the same.
-        Glance::Unclear => unsafe { run_handler(handler, armed, skb, state, kind) },
+        _ => unsafe { run_handler(handler, armed, skb, state, kind) },
     }
+}
+
+/// What comes next for a packet that is not traced where a policy decides: out of line so
+/// that where none does nothing is to be saved, and one for each family, with all that
+/// depends on it known.
+///
+/// # Safety
+///
+/// As for [`run_hook`].
+#[inline(never)]
+unsafe fn run_judged<const IPV6: bool>(
+    armed: Armed,
+    skb: *mut bindings::sk_buff,
+    state: *const generated::nf_hook_state,
+) -> c_uint {
+    // SAFETY: The contract is the same.
+    let packet = unsafe { HookedPacket::new(skb, state, armed, Kind::Entry) };
+    match super::exports::Attached::judge::<IPV6>(&packet) {
+        Some(Verdict::Accept) => generated::NF_ACCEPT,
+        // SAFETY: The contract is the same; `packet`, which borrows `skb`, is not used
+        // any more.
+        Some(verdict) => unsafe { verdict.execute(skb, state) },
+        // SAFETY: The contract is the same.
+        None => unsafe { run_unclear(armed, skb, state) },
+    }
+}
+
+/// What comes next where that takes more than a glance.
+///
+/// # Safety
+///
+/// As for [`run_hook`].
+#[inline(never)]
+unsafe fn run_unclear(
+    armed: Armed,
+    skb: *mut bindings::sk_buff,
+    state: *const generated::nf_hook_state,
+) -> c_uint {
+    // SAFETY: By the invariants of `HANDLER`, the pointer is null or is valid
+    // until after the RCU read-side critical section in which we are.
+    let Some(handler) = (unsafe { HANDLER.load(Ordering::Acquire).as_ref() }) else {
+        return generated::NF_ACCEPT;
+    };
+    // SAFETY: The contract is the same.
+    unsafe { run_handler(handler, armed, skb, state, Kind::Entry) }
 }
 
 /// What comes next for a packet that is traced, out of line for the same reason.

@@ -29,8 +29,10 @@ pub(crate) fn pause() -> bool {
 /// Ticks of the kernel's timer since shortly before it started.
 #[inline]
 pub(crate) fn ticks() -> u64 {
-    // SAFETY: The function has no preconditions.
-    unsafe { generated::nftrace_ticks() }
+    let ticks = core::ptr::addr_of!(kernel::bindings::jiffies_64);
+    // SAFETY: It is a static of the kernel; on machines of 64 bits, and Rust's are no
+    // others, who reads it gets all of it at once, as `get_jiffies_64()` does.
+    unsafe { ticks.read_volatile() }
 }
 
 /// How many ticks a second has.

@@ -416,6 +416,15 @@ impl Handler for Datapath {
         }
     }
 
+    #[inline(always)]
+    fn judge<const IPV6: bool>(hooked: &HookedPacket<'_>) -> Option<Verdict> {
+        if hooked.is_second_pass() {
+            return None;
+        }
+        let (plain, len) = Start::glance::<IPV6>(hooked)?;
+        policy::judge_plain(hooked, &plain, len)
+    }
+
     #[inline]
     fn packet(&self, hooked: &HookedPacket<'_>) -> Verdict {
         if hooked.is_second_pass() {

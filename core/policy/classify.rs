@@ -54,12 +54,12 @@ fn halves(octets: [u8; 16]) -> [u64; 2] {
 }
 
 /// One question about one packet.
-struct Question<'a, S> {
-    tables: &'a Tables<'a>,
-    packet: &'a Packet,
-    subject: &'a S,
+pub(super) struct Question<'a, S> {
+    pub(super) tables: &'a Tables<'a>,
+    pub(super) packet: &'a Packet,
+    pub(super) subject: &'a S,
     /// All but the first fragment lack the transport header.
-    is_later_fragment: bool,
+    pub(super) is_later_fragment: bool,
 }
 
 impl<S: Subject> Question<'_, S> {
@@ -199,7 +199,7 @@ impl<S: Subject> Question<'_, S> {
     }
 
     #[inline]
-    fn outcome(&self, rule: &Rule) -> Outcome {
+    pub(super) fn outcome(&self, rule: &Rule) -> Outcome {
         let mut unknown = None;
         for (number, condition) in (0_u16..=u16::MAX).zip(self.tables.conditions_of(rule)) {
             match self.is_met(condition) {

@@ -37,7 +37,7 @@ impl Action {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn of(rule: &Rule) -> Self {
         match rule.verdict {
             0 => Self::Accept,

@@ -12,6 +12,7 @@ mod condition;
 pub mod control;
 mod decision;
 pub mod forest;
+mod glance;
 pub mod layout;
 mod tables;
 mod verify;
@@ -22,5 +23,6 @@ pub use condition::{
     STATE_UNTRACKED,
 };
 pub use decision::{Action, By, Decision, Observer, Outcome, Subject};
+pub use glance::{glance, outcome};
 pub use tables::Tables;
 pub use verify::{verify, verify_within, Flaw, Limits, Needs, Refusal};

@@ -13,6 +13,7 @@ use nftrace_core::policy::control::{
 use super::loaded::{Loaded, Refused};
 use super::past::{generation, Past, Policy};
 use super::{enforce, Enforced};
+use crate::bindings::blob::Blob;
 use crate::bindings::policy::{epoch, next_epoch, realtime, Helpers, ModuleHold, Task};
 use crate::bindings::work::Worker;
 use crate::module::datapath::now;
@@ -55,8 +56,10 @@ pub(crate) struct Control {
 }
 
 /// What is to be loaded.
-pub(super) struct Wanted<'a> {
-    pub(super) blob: &'a [u8],
+pub(super) struct Wanted {
+    pub(super) blob: KVVec<u64>,
+    /// Bytes of it.
+    pub(super) len: usize,
     pub(super) epoch: u64,
     /// Seconds; 0 for for good.
     pub(super) trial: u32,
@@ -206,7 +209,7 @@ impl Control {
     }
 
     /// Loads a policy.
-    pub(super) fn load(&self, wanted: &Wanted<'_>) -> Result<Arc<Loaded>, Failure> {
+    pub(super) fn load(&self, wanted: Wanted) -> Result<Arc<Loaded>, Failure> {
         let mut state = self.state.lock();
         let before = generation(&state.current);
         if state.trial.is_some() {
@@ -220,7 +223,8 @@ impl Control {
             return Err(EINVAL.into());
         }
         let next = state.last.wrapping_add(1);
-        let loaded = Loaded::new(wanted.blob, next, wanted.epoch, realtime())?;
+        let blob = Blob::read::<Refused>(wanted.blob, wanted.len)?;
+        let loaded = Loaded::new(blob, next, wanted.epoch, realtime())?;
         let loaded = Arc::new(loaded, GFP_KERNEL)?;
         if loaded.needs.bridge && !self.has_bridge {
             return Err(Failure::NoBridge);
@@ -330,7 +334,7 @@ impl Control {
             generation: generation(&state.current),
             previous: state.previous.as_ref().map_or(ANY, generation),
             rules: current.map_or(0, |loaded| loaded.len()),
-            bytes: current.map_or(0, |loaded| loaded.size as u64),
+            bytes: current.map_or(0, |loaded| loaded.size() as u64),
             epoch: next_epoch(),
             time: current.map_or(0, |loaded| loaded.time),
             trial: state.trial.as_ref().map_or(0, |trial| {

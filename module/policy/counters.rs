@@ -59,7 +59,7 @@ impl Sum {
 }
 
 impl Tally {
-    #[inline]
+    #[inline(always)]
     fn add(&self, sum: &Sum) {
         self.packets.fetch_add(sum.packets, Ordering::Relaxed);
         self.bytes.fetch_add(sum.bytes, Ordering::Relaxed);
@@ -110,12 +110,17 @@ impl Entry {
 /// the same.
 #[inline]
 fn key(cookie: u64, slot: u32, shard: usize) -> u64 {
-    // The finaliser of SplitMix64, a bijection, of what hardly ever falls together.
+    // A bijection of what hardly ever falls together.
     let shard = (shard as u64).wrapping_shl(56);
-    let mut mixed = cookie ^ shard ^ u64::from(slot).wrapping_add(1).rotate_right(24);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) | 1
+    let word = cookie ^ shard ^ u64::from(slot).wrapping_add(1).rotate_right(24);
+    word.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1
+}
+
+/// Where the entry of a key is, if there is room: its upper bits, in which all others have
+/// a part.
+#[inline]
+const fn home(key: u64) -> usize {
+    (key >> (u64::BITS - ENTRIES.ilog2())) as usize
 }
 
 /// The counters of one policy.
@@ -154,12 +159,22 @@ impl Counters {
     }
 
     /// The entry of a slot in a namespace; none where the table has no room.
-    #[inline]
+    #[inline(always)]
     fn entry(&self, cookie: u64, inode: u32, slot: u32, shard: usize) -> Option<&Entry> {
         let key = key(cookie, slot, shard);
         let table = self.table.as_ref();
+        let entry = table.get(home(key))?;
+        if entry.key.load(Ordering::Acquire) == key {
+            return Some(entry);
+        }
+        Self::find(table, key, cookie, u64::from(inode) << 32 | u64::from(slot))
+    }
+
+    /// The same where it is not in its first place.
+    #[inline(never)]
+    fn find(table: &[Entry], key: u64, cookie: u64, place: u64) -> Option<&Entry> {
         for probe in 0..PROBES {
-            let at = (key as usize).wrapping_add(probe) & (ENTRIES - 1);
+            let at = home(key).wrapping_add(probe) & (ENTRIES - 1);
             let entry = table.get(at)?;
             match entry.key.load(Ordering::Acquire) {
                 found if found == key => return Some(entry),
@@ -171,7 +186,6 @@ impl Counters {
                 .compare_exchange(0, key, Ordering::AcqRel, Ordering::Acquire);
             match claimed {
                 Ok(_) => {
-                    let place = u64::from(inode) << 32 | u64::from(slot);
                     entry.place.store(place, Ordering::Relaxed);
                     entry.cookie.store(cookie, Ordering::Release);
                     return Some(entry);
@@ -188,15 +202,20 @@ impl Counters {
         size_of_val(self.totals.as_ref()) + size_of_val(self.table.as_ref())
     }
 
-    /// Counts a packet.
-    #[inline]
-    pub(super) fn count(&self, slot: u32, cookie: u64, inode: u32, sum: &Sum) {
+    /// Counts a packet of so many bytes.
+    #[inline(always)]
+    pub(super) fn count(&self, slot: u32, cookie: u64, inode: u32, len: u32) {
+        let sum = Sum {
+            packets: 1,
+            bytes: len.into(),
+            last: ticks(),
+        };
         let cpu = CpuId::current().as_u32() as usize;
         let shard = cpu & self.shard_mask & (SHARDS - 1);
         if let Some(entry) = self.entry(cookie, inode, slot, shard) {
-            entry.tally.add(sum);
+            entry.tally.add(&sum);
         } else if let Some(tally) = self.total(cpu & self.shard_mask, slot) {
-            tally.add(sum);
+            tally.add(&sum);
         }
     }
 

@@ -75,11 +75,12 @@ fn load(control: &Control, argument: usize) -> Result {
         return Err(EINVAL);
     }
     let len = request.len as usize;
-    let words = read_bytes(request.address, len)?;
+    let blob = read_bytes(request.address, len)?;
     // Who cannot be told what came of it gets nothing done.
     write_value(argument, &request)?;
-    let result = control.load(&Wanted {
-        blob: words.as_slice().as_bytes().get(..len).ok_or(EINVAL)?,
+    let result = control.load(Wanted {
+        blob,
+        len,
         epoch: request.epoch,
         trial: request.trial,
         expected: request.expected,
@@ -160,7 +161,7 @@ fn blob(control: &Control, argument: usize) -> Result {
     let mut buffer = request.buffer;
     give(
         &mut buffer,
-        policy.size,
+        policy.size(),
         |buffer| {
             request.buffer = *buffer;
             write_value(argument, &request)

@@ -8,25 +8,22 @@ use core::cell::OnceCell;
 use core::net::IpAddr;
 
 use kernel::prelude::*;
-use kernel::sync::rcu;
 
 use nftrace_core::hook::{Family, Hook};
-use nftrace_core::packet;
+use nftrace_core::packet::{self, Plain};
 use nftrace_core::policy::control::slot;
 use nftrace_core::policy::layout::{Answer, Cgroup, Rule, LOG};
 use nftrace_core::policy::{
-    classify, Action, By, Observer, Place, Subject, STATE_ESTABLISHED, STATE_INVALID, STATE_NEW,
-    STATE_RELATED, STATE_UNTRACKED,
+    classify, glance, outcome, Action, By, Observer, Outcome, Place, Subject, STATE_ESTABLISHED,
+    STATE_INVALID, STATE_NEW, STATE_RELATED, STATE_UNTRACKED,
 };
 use nftrace_core::record::{Conntrack, ConntrackState, Decision, Record, Socket};
 
-use super::counters::Sum;
 use super::loaded::Loaded;
 use super::{Enforced, ENFORCED};
 use crate::bindings::errno;
 use crate::bindings::netfilter::Verdict;
 use crate::bindings::skb::HookedPacket;
-use crate::bindings::work::ticks;
 use crate::module::datapath::now;
 
 /// The interface index of `lo`, in every namespace.
@@ -167,7 +164,16 @@ fn once<T>(cell: &OnceCell<T>, find: impl FnOnce() -> T) -> Option<&T> {
     cell.get()
 }
 
-impl Hooked<'_, '_> {
+impl<'a, 'b> Hooked<'a, 'b> {
+    fn new(hooked: &'a HookedPacket<'b>, loaded: &Loaded) -> Self {
+        Self {
+            hooked,
+            epoch: loaded.epoch,
+            conntrack: OnceCell::new(),
+            socket: OnceCell::new(),
+        }
+    }
+
     fn conntrack(&self) -> Option<&Conntrack> {
         once(&self.conntrack, || self.hooked.conntrack())?.as_ref()
     }
@@ -232,16 +238,16 @@ struct Watch<'a, 'b> {
     shadow: Option<Read>,
 }
 
+/// Counts a packet of so many bytes.
+#[inline(always)]
+fn count(loaded: &Loaded, hooked: &HookedPacket<'_>, len: u32, slot: u32) {
+    let counters = &loaded.counters;
+    counters.count(slot, hooked.cookie(), hooked.inode(), len);
+}
+
 impl Watch<'_, '_> {
     fn count(&self, slot: u32) {
-        let sum = Sum {
-            packets: 1,
-            bytes: self.len.into(),
-            last: ticks(),
-        };
-        self.loaded
-            .counters
-            .count(slot, self.hooked.cookie(), self.hooked.inode(), &sum);
+        count(self.loaded, self.hooked, self.len, slot);
     }
 
     /// Whether a rule that matches writes to the log, this time.
@@ -290,25 +296,25 @@ impl Observer for Watch<'_, '_> {
     }
 }
 
-fn judge_by(loaded: &Loaded, hooked: &HookedPacket<'_>, packet: &Packet<'_>) -> Judgement {
-    let tables = loaded.tables();
-    let place = Place {
+#[inline(always)]
+fn place(hooked: &HookedPacket<'_>) -> Place {
+    Place {
         hook: hooked.hook(),
         is_bridge: hooked.family() == Family::Bridge,
-    };
-    let subject = Hooked {
-        hooked,
-        epoch: loaded.epoch,
-        conntrack: OnceCell::new(),
-        socket: OnceCell::new(),
-    };
+    }
+}
+
+fn judge_by(loaded: &Loaded, hooked: &HookedPacket<'_>, packet: &Packet<'_>) -> Judgement {
+    let tables = loaded.tables();
+    let place = place(hooked);
+    let subject = Hooked::new(hooked, loaded);
     let mut watch = Watch {
         loaded,
         hooked,
         len: packet.len,
         shadow: None,
     };
-    let decision = classify(&tables, place, packet.headers, &subject, &mut watch);
+    let decision = classify(tables, place, packet.headers, &subject, &mut watch);
     watch.count(slot::of(decision.by, place, loaded.len()));
     let (rule, is_logged) = match decision.by {
         By::Rule(number) => {
@@ -335,8 +341,7 @@ fn judge_by(loaded: &Loaded, hooked: &HookedPacket<'_>, packet: &Packet<'_>) -> 
 /// What is to become of a packet; none where nothing decides about any.
 #[inline]
 pub(crate) fn judge(hooked: &HookedPacket<'_>, packet: &Packet<'_>) -> Option<Judgement> {
-    let critical_section = rcu::read_lock();
-    match ENFORCED.read(&critical_section)? {
+    match ENFORCED.read_in(hooked)? {
         Enforced::Policy(loaded) => Some(judge_by(loaded, hooked, packet)),
         Enforced::DropAll => {
             let is_local = |index| index == LOOPBACK;
@@ -348,4 +353,46 @@ pub(crate) fn judge(hooked: &HookedPacket<'_>, packet: &Packet<'_>) -> Option<Ju
             }))
         }
     }
+}
+
+/// The same for a packet as most are, of `len` bytes from its network header on, that
+/// nobody traces: none where it takes more than a glance.
+#[inline(always)]
+pub(crate) fn judge_plain(
+    hooked: &HookedPacket<'_>,
+    plain: &Plain<'_>,
+    len: u32,
+) -> Option<Verdict> {
+    let Enforced::Policy(loaded) = ENFORCED.read_in(hooked)? else {
+        return None;
+    };
+    let place = Place {
+        hook: hooked.hook(),
+        is_bridge: false,
+    };
+    let decision = glance(
+        loaded.tables(),
+        place,
+        plain,
+        || hooked.cookie(),
+        |number| ask(loaded, *hooked, *plain, number),
+    )?;
+    count(
+        loaded,
+        hooked,
+        len,
+        slot::of(decision.by, place, loaded.len()),
+    );
+    Some(match decision.action {
+        Action::Accept => Verdict::Accept,
+        _ => Verdict::Drop(EPERM),
+    })
+}
+
+/// What comes of a rule that asks for more than the index knows.
+#[cold]
+#[inline(never)]
+fn ask(loaded: &Loaded, hooked: HookedPacket<'_>, plain: Plain<'_>, number: u32) -> Outcome {
+    let subject = Hooked::new(&hooked, loaded);
+    outcome(loaded.tables(), number, &plain.packet(), &subject)
 }

@@ -14,7 +14,7 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 
 pub(crate) use changes::{Control, Ending};
-pub(crate) use judge::{judge, Judgement, Packet, Read};
+pub(crate) use judge::{judge, judge_plain, Judgement, Packet, Read};
 pub(crate) use keeper::Keeper;
 use loaded::Loaded;
 

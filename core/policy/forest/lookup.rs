@@ -27,7 +27,7 @@ impl<'a, S: Shape> Lookup<'a, S> {
     }
 
     /// The boxes that the packet may be in, in order.
-    #[inline]
+    #[inline(always)]
     fn leaf(&self, tree: &Tree) -> &'a [u32] {
         let mut at = tree.first_node;
         for _ in 0..MAX_DEPTH {
@@ -63,28 +63,28 @@ impl<'a, S: Shape> Lookup<'a, S> {
         &[]
     }
 
-    /// What comes of the rule of a box: none where the packet is not in the box.
-    #[inline]
-    fn ask(&self, entry: u32, outcome: impl Fn(u32) -> Outcome) -> Found {
-        let candidate = self.boxes.get(entry as usize)?;
-        let rule = candidate.rest().rule;
+    #[inline(always)]
+    fn is_in(&self, candidate: &S) -> bool {
         if self.is_fragment {
-            return candidate
-                .holds_fragment(self.key)
-                .then(|| (rule, outcome(rule)));
+            candidate.holds_fragment(self.key)
+        } else {
+            candidate.holds(self.key)
         }
-        if !candidate.holds(self.key) {
-            return None;
+    }
+
+    /// What comes of the rule of a box that the packet is in.
+    #[inline(always)]
+    fn outcome(&self, candidate: &S, outcome: impl Fn(u32) -> Outcome) -> Outcome {
+        let rest = candidate.rest();
+        if !self.is_fragment && rest.flags & EXACT != 0 {
+            return Outcome::Matched;
         }
-        if candidate.rest().flags & EXACT != 0 {
-            return Some((rule, Outcome::Matched));
-        }
-        Some((rule, outcome(rule)))
+        outcome(rest.rule)
     }
 
     /// The first rule that matches, or cannot be told not to, of those that do nothing
     /// else than decide.
-    #[inline]
+    #[inline(always)]
     pub(in crate::policy) fn first(
         &self,
         forest: &Forest,
@@ -99,11 +99,16 @@ impl<'a, S: Shape> Lookup<'a, S> {
                 if *entry >= best {
                     break;
                 }
-                if let Some((rule, outcome @ (Outcome::Matched | Outcome::Unknown(_)))) =
-                    self.ask(*entry, &outcome)
-                {
+                let Some(candidate) = self.boxes.get(*entry as usize) else {
+                    continue;
+                };
+                if !self.is_in(candidate) {
+                    continue;
+                }
+                let outcome = self.outcome(candidate, &outcome);
+                if matches!(outcome, Outcome::Matched | Outcome::Unknown(_)) {
                     best = *entry;
-                    found = Some((rule, outcome));
+                    found = Some((candidate.rest().rule, outcome));
                     break;
                 }
             }
@@ -130,17 +135,18 @@ impl<'a, S: Shape> Lookup<'a, S> {
             let leaf = next.min_by_key(|leaf| leaf.first().copied())?;
             let (entry, rest) = leaf.split_first()?;
             *leaf = rest;
+            let Some(candidate) = self.boxes.get(*entry as usize) else {
+                continue;
+            };
+            let rule = candidate.rest().rule;
             // Of a rule that has several boxes here, one is enough.
-            if let Some((rule, outcome)) = self
-                .ask(*entry, &outcome)
-                .filter(|(rule, _)| asked != Some(*rule))
-            {
-                asked = Some(rule);
-                if matches!(outcome, Outcome::Matched | Outcome::Unknown(_))
-                    && decides(rule, outcome)
-                {
-                    return Some((rule, outcome));
-                }
+            if asked == Some(rule) || !self.is_in(candidate) {
+                continue;
+            }
+            asked = Some(rule);
+            let outcome = self.outcome(candidate, &outcome);
+            if matches!(outcome, Outcome::Matched | Outcome::Unknown(_)) && decides(rule, outcome) {
+                return Some((rule, outcome));
             }
         }
     }

@@ -9,13 +9,17 @@ mod rules;
 mod universe;
 mod unsound;
 
-use nftrace_core::policy::{classify, layout, verify, By, Observer, Place};
+use nftrace_core::packet::{Network, Packet, Plain};
+use nftrace_core::policy::{
+    classify, glance, layout, outcome, verify, By, Decision, Observer, Place, Tables,
+};
 use nftrace_policy::ast::{DefaultFor, Rule};
 use nftrace_policy::{compile, load_text, resolve, Document, Memory};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::fmt::Write as _;
+use universe::World;
 
 /// The policy with those of these rules that are not refused.
 fn document(rules: &[Rule], defaults: &[DefaultFor]) -> Document {
@@ -47,25 +51,50 @@ impl Observer for Shadowed {
     }
 }
 
+/// What a glance at the packet says; none as well where it is not as most are.
+fn at_a_glance(
+    tables: &Tables<'_>,
+    place: Place,
+    packet: Option<&Packet>,
+    world: &World,
+) -> Option<Decision> {
+    let packet = packet?;
+    let network = if packet.src.is_ipv4() {
+        Network::Ipv4
+    } else {
+        Network::Ipv6
+    };
+    let bytes = universe::bytes(packet)?;
+    let plain = Plain::new(network, &bytes, bytes.len()).expect("it is as most are");
+    let ask = |number| outcome(tables, number, &plain.packet(), world);
+    glance(tables, place, &plain, || world.cookie, ask)
+}
+
 /// Without this the comparison below would say little.
 #[test]
 fn many_random_packets_meet_random_rules() {
     let mut runner = TestRunner::deterministic();
     let rules = prop::collection::vec(rules::rule(), 40);
     let cases = (rules, universe::packet(), universe::world());
-    let (mut by_rule, mut by_fragment, mut refused) = (0, 0, 0);
+    let (mut by_rule, mut by_fragment, mut refused, mut glances) = (0, 0, 0, 0);
     for _ in 0..100 {
         let (rules, packet, world) = cases.new_tree(&mut runner).expect("any will do").current();
         let document = document(&rules, &[]);
         refused += rules.len() - document.policy.rules().count();
+        let program = resolve(&document, &universe::Names).expect("they are all there");
+        let blob = compile(&program).expect("it is small");
+        let tables = blob.tables().expect("it is a blob");
         for place in Place::all() {
             match oracle::decide(&document.policy, &world, place, packet.as_ref()).1 {
                 By::Rule(_) => by_rule += 1,
                 By::Fragment(_) => by_fragment += 1,
                 _ => {}
             }
+            let glance = at_a_glance(&tables, place, packet.as_ref(), &world);
+            glances += usize::from(glance.is_some_and(|one| matches!(one.by, By::Rule(_))));
         }
     }
+    assert!(glances > 20, "{glances} of 1000 decisions");
     assert!(by_rule > 200, "{by_rule} of 1000 decisions");
     assert!(by_fragment > 3, "{by_fragment} of 1000 decisions");
     assert!((400..3600).contains(&refused), "{refused} of 4000 rules");
@@ -101,6 +130,9 @@ proptest! {
                     prop_assert!(!unreached.contains(&line), "{report}");
                 }
                 let wanted = oracle::decide(&document.policy, &world, place, packet.as_ref());
+                if let Some(one) = at_a_glance(&tables, place, packet.as_ref(), &world) {
+                    prop_assert_eq!((one.action, one.by, Vec::new()), wanted.clone());
+                }
                 prop_assert_eq!(
                     (decision.action, decision.by, shadowed.0),
                     wanted,

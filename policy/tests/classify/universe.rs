@@ -2,6 +2,7 @@
 
 //! A universe so small that random rules meet random packets.
 
+use etherparse::{PacketBuilder, TcpHeader};
 use nftrace_core::packet::{Fragment, Icmp as IcmpHeader, Packet, Ports, Protocol, Tcp, Transport};
 use nftrace_core::policy::layout::Cgroup;
 use nftrace_core::policy::{self, Subject};
@@ -219,6 +220,35 @@ pub(crate) fn packet() -> impl Strategy<Value = Option<Packet>> {
         },
     );
     weighted(0.95, packet)
+}
+
+/// A packet on the wire, if it has TCP or UDP in it and is no fragment.
+pub(crate) fn bytes(packet: &Packet) -> Option<Vec<u8>> {
+    if packet.fragment.is_some() {
+        return None;
+    }
+    let builder = match (packet.src, packet.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => PacketBuilder::ipv4(src.octets(), dst.octets(), 64),
+        (IpAddr::V6(src), IpAddr::V6(dst)) => PacketBuilder::ipv6(src.octets(), dst.octets(), 64),
+        _ => panic!("a packet of two families"),
+    };
+    let Ports { src, dst } = packet.ports()?;
+    let mut bytes = Vec::new();
+    match packet.transport {
+        Transport::Tcp(tcp) => {
+            let mut header = TcpHeader::new(src, dst, tcp.seq, 0);
+            header.fin = tcp.flags & 1 != 0;
+            header.syn = tcp.flags & 2 != 0;
+            header.rst = tcp.flags & 4 != 0;
+            header.psh = tcp.flags & 8 != 0;
+            header.ack = tcp.flags & 16 != 0;
+            builder.tcp_header(header).write(&mut bytes, &[])
+        }
+        _ if packet.protocol == Protocol::UDP => builder.udp(src, dst).write(&mut bytes, &[]),
+        _ => return None,
+    }
+    .expect("it is small");
+    Some(bytes)
 }
 
 pub(crate) fn world() -> impl Strategy<Value = World> {
