@@ -26,10 +26,10 @@ echo 'accept tcp to any port 8080 at local_in in host' >/tmp/pass
 # The number of what is in force.
 generation() { nftrace show --json | sed 's/^{"generation":\([0-9]*\),.*/\1/'; }
 
-# await_generation GENERATION   the timer restores it within ten seconds
+# await_generation GENERATION   the timer restores it soon
 await_generation() {
 	local i
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 200; i++)); do
 		[[ $(nftrace show --json) != *"\"generation\":$1,"* ]] || return 0
 		sleep 0.1
 	done
@@ -43,22 +43,22 @@ of confirm_of_nothing nftrace confirm
 # Trials. The loader is gone, and so is the namespace where it ran.
 asked before
 nftrace load /tmp/pass
-keep try nftrace try --for 4s /tmp/stop
+keep try nftrace try --for 12s /tmp/stop
 asked trial_in_force
 keep load_while_on_trial nftrace load /tmp/pass
 await_generation 1
 asked trial_over
 ip netns add brief
-ip netns exec brief /tmp/nftrace try --for 4s /tmp/stop &
+ip netns exec brief /tmp/nftrace try --for 12s /tmp/stop &
 loader=$!
 wait "$loader"
 ip netns del brief
 asked trial_of_the_dead
 await_generation 1
 asked trial_of_the_dead_over
-nftrace try --for 3s /tmp/stop
+nftrace try --for 8s /tmp/stop
 of confirm nftrace confirm
-sleep 4
+sleep 9
 asked confirmed
 of rollback nftrace rollback
 asked rolled_back

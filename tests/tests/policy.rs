@@ -206,7 +206,7 @@ fn trials_are_told(report: &Report) {
     assert_eq!(codes["try"], 0);
     let said = text(report, "try");
     assert!(
-        said.contains("generation 2 is in force for 4 s")
+        said.contains("generation 2 is in force for 12 s")
             && said.contains("generation 1 is restored"),
         "{said}"
     );
