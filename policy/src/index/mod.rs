@@ -10,13 +10,14 @@ mod split;
 
 pub(crate) use split::splits;
 
-use grow::Grower;
+use grow::{Grower, Trees};
 use nftrace_core::policy::forest::{
     each_box, Box4, Box6, Class, Forest, Node, Shape, Tree, ROOTS, TRANSPORT,
 };
 use nftrace_core::policy::layout::Rule;
 use nftrace_core::policy::{Place, Tables};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The sections of an index.
 #[derive(Default)]
@@ -39,69 +40,114 @@ struct Grown {
     leaves: Vec<Vec<u32>>,
 }
 
-impl Index {
-    /// The index of rules, whose conditions and sets `tables` has.
-    pub(crate) fn new(tables: &Tables<'_>) -> Result<Self, String> {
-        let (boxes4, boxes6) = (boxes(tables)?, boxes(tables)?);
-        let mut index = Self::default();
-        index.add_roots(tables, &boxes4)?;
-        index.add_roots(tables, &boxes6)?;
-        (index.boxes4, index.boxes6) = (boxes4, boxes6);
-        Ok(index)
-    }
+/// A forest that is to grow: the numbers of its boxes, and whether it is for later fragments
+/// that rules ask more of.
+type Seed = (Vec<u32>, bool);
 
-    fn add_roots<S: Shape>(&mut self, tables: &Tables<'_>, boxes: &[S]) -> Result<(), String> {
+/// The forests of a family, and of each root that has one, its number.
+#[derive(Default)]
+struct Plan {
+    seeds: Vec<Seed>,
+    roots: Vec<(usize, usize)>,
+}
+
+impl Plan {
+    fn new<S: Shape>(rules: &[Rule], boxes: &[S]) -> Self {
+        let mut plan = Self::default();
         // Several roots often have the same boxes, and then one forest.
-        let mut known: HashMap<(Vec<u32>, u8), u32> = HashMap::new();
+        let mut known: HashMap<(Vec<u32>, u8), usize> = HashMap::new();
         for place in Place::all() {
             for class in Class::ALL {
-                let ids = ids(tables.rules, boxes, place, class);
+                let ids = ids(rules, boxes, place, class);
                 if ids.is_empty() {
                     continue;
                 }
                 let asks_transport = ids
                     .iter()
                     .any(|id| boxes[*id as usize].rest().flags & TRANSPORT != 0);
-                let is_fragment = class == Class::Fragment && asks_transport;
                 // The kernel takes one forest for several classes only where no rule asks
                 // for the transport header.
                 let key = (ids, if asks_transport { class as u8 } else { 0 });
                 let number = match known.get(&key) {
                     Some(number) => *number,
                     None => {
-                        let number = self.add_forest(boxes, &key.0, is_fragment)?;
-                        known.insert(key, number);
-                        number
+                        let is_fragment = class == Class::Fragment && asks_transport;
+                        plan.seeds.push((key.0.clone(), is_fragment));
+                        known.insert(key, plan.seeds.len() - 1);
+                        plan.seeds.len() - 1
                     }
                 };
-                self.roots[usize::from(S::IS_IPV6)][class.root(place)] = number + 1;
+                plan.roots.push((class.root(place), number));
             }
+        }
+        plan
+    }
+}
+
+/// Grows forests, as many at once as there are processors.
+fn grow<S: Shape>(boxes: &[S], seeds: &[Seed]) -> Vec<Trees> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut grown = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some((ids, is_fragment)) = seeds.get(number) else {
+                break;
+            };
+            grown.push((number, Grower::new(boxes, ids, *is_fragment).grow()));
+        }
+        grown
+    };
+    let others = std::thread::available_parallelism().map_or(0, |all| all.get() - 1);
+    let mut grown = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..others.min(seeds.len().saturating_sub(1)))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let mut grown = work();
+        for thread in threads {
+            grown.extend(thread.join().expect("a grower does not panic"));
+        }
+        grown
+    });
+    grown.sort_by_key(|(number, _)| *number);
+    grown.into_iter().map(|(_, trees)| trees).collect()
+}
+
+impl Index {
+    /// The index of rules, whose conditions and sets `tables` has.
+    pub(crate) fn new(tables: &Tables<'_>) -> Result<Self, String> {
+        let (boxes4, boxes6) = (boxes(tables)?, boxes(tables)?);
+        let mut index = Self::default();
+        index.add_family(tables, &boxes4)?;
+        index.add_family(tables, &boxes6)?;
+        (index.boxes4, index.boxes6) = (boxes4, boxes6);
+        Ok(index)
+    }
+
+    fn add_family<S: Shape>(&mut self, tables: &Tables<'_>, boxes: &[S]) -> Result<(), String> {
+        let plan = Plan::new(tables.rules, boxes);
+        let first = count(self.forests.len())?;
+        for ((ids, _), trees) in plan.seeds.iter().zip(grow(boxes, &plan.seeds)) {
+            self.add_forest::<S>(ids.len(), trees)?;
+        }
+        for (root, number) in plan.roots {
+            self.roots[usize::from(S::IS_IPV6)][root] = first + count(number)? + 1;
         }
         Ok(())
     }
 
-    fn add_forest<S: Shape>(
-        &mut self,
-        boxes: &[S],
-        ids: &[u32],
-        is_fragment: bool,
-    ) -> Result<u32, String> {
-        let forest = Grower::new(boxes, ids, is_fragment).grow();
-        let number = count(self.forests.len())?;
+    fn add_forest<S: Shape>(&mut self, boxes: usize, forest: Trees) -> Result<(), String> {
         self.forests.push(Forest {
             first_tree: count(self.trees.len())?,
             trees: count(forest.trees.len())?,
             first_home: count(self.homes.len())?,
-            homes: count(ids.len())?,
+            homes: count(boxes)?,
             is_ipv6: S::IS_IPV6.into(),
             is_special: forest.is_special.into(),
             reserved: 0,
         });
         self.homes.extend(forest.homes);
-        for tree in &forest.trees {
-            self.add_tree(tree)?;
-        }
-        Ok(number)
+        forest.trees.iter().try_for_each(|tree| self.add_tree(tree))
     }
 
     fn add_tree(&mut self, tree: &Grown) -> Result<(), String> {
