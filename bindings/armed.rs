@@ -12,7 +12,7 @@ use nftrace_core::hook::{Family, Hook};
 use nftrace_core::policy::Place;
 use nftrace_core::record::Kind;
 
-use super::netfilter::Priv;
+use super::hook::Priv;
 
 /// A bit for each [`Place`] where a policy decides, as [`Place::bit`] numbers them, and
 /// [`TRACING`]. May be set where there is nothing to do, never clear where there is.

@@ -6,7 +6,7 @@ use kernel::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 
 use kernel::bindings;
 
-use super::{chardev, generated, netfilter, param, wakeup};
+use super::{chardev, generated, hook, param, wakeup};
 use crate::module::{control, device, tracing};
 
 use nftrace_core::record::Kind;
@@ -27,12 +27,12 @@ pub(super) type Shared = device::Shared;
 /// Called by netfilter only, as the hook function that was registered.
 #[no_mangle]
 pub(super) unsafe extern "C" fn nftrace_hook(
-    mask: netfilter::Priv,
+    mask: hook::Priv,
     skb: *mut bindings::sk_buff,
     state: *const generated::nf_hook_state,
 ) -> c_uint {
     // SAFETY: The contract is the same.
-    unsafe { netfilter::run_hook(mask, skb, state, Kind::Entry) }
+    unsafe { hook::run_hook(mask, skb, state, Kind::Entry) }
 }
 
 /// The hook function that comes last.
@@ -42,12 +42,12 @@ pub(super) unsafe extern "C" fn nftrace_hook(
 /// Called by netfilter only, as the hook function that was registered.
 #[no_mangle]
 pub(super) unsafe extern "C" fn nftrace_hook_exit(
-    mask: netfilter::Priv,
+    mask: hook::Priv,
     skb: *mut bindings::sk_buff,
     state: *const generated::nf_hook_state,
 ) -> c_uint {
     // SAFETY: The contract is the same.
-    unsafe { netfilter::run_hook(mask, skb, state, Kind::Exit) }
+    unsafe { hook::run_hook(mask, skb, state, Kind::Exit) }
 }
 
 /// The probe of the tracepoint `kfree_skb`.
@@ -63,7 +63,7 @@ pub(super) unsafe extern "C" fn nftrace_kfree_skb(
     _receiver: *const c_void,
 ) {
     // SAFETY: The contract is the same.
-    unsafe { netfilter::run_freed(skb, Some((reason, location))) }
+    unsafe { hook::run_freed(skb, Some((reason, location))) }
 }
 
 /// The probe of the tracepoint `consume_skb`.
@@ -77,7 +77,7 @@ pub(super) unsafe extern "C" fn nftrace_consume_skb(
     _location: *const c_void,
 ) {
     // SAFETY: The contract is the same.
-    unsafe { netfilter::run_freed(skb, None) }
+    unsafe { hook::run_freed(skb, None) }
 }
 
 /// `file_operations.open`.

@@ -2,11 +2,12 @@
 
 //! The only unsafe code: what the kernel's C interfaces need, behind safe types.
 //!
-//! One file per interface: [`netfilter`] (hooks), [`skb`] (the packet in a hook),
-//! [`tracepoint`] (the end of packets), [`bpf`] (programs that choose packets),
-//! [`memory`] (rings that can be mapped), [`chardev`] (the device) and [`wakeup`]
-//! (its readers), [`policy`] (what a policy asks of others), [`blob`] (a policy in memory),
-//! [`work`] (a delayed work item), [`param`] (module parameters), [`rcu`]. [`exports`] gives the kernel the names by which it calls us. What is
+//! One file per interface: [`netfilter`] (hooks), [`hook`] (what they do), [`armed`]
+//! (whether they do anything), [`skb`] (the packet in a hook), [`tracepoint`] (the end of
+//! packets), [`bpf`] (programs that choose packets), [`memory`] (rings that can be mapped),
+//! [`chardev`] (the device) and [`wakeup`] (its readers), [`policy`] (what a policy asks of
+//! others), [`blob`] (a policy in memory), [`work`] (a delayed work item), [`param`] (module
+//! parameters), [`rcu`]. [`exports`] gives the kernel the names by which it calls us. What is
 //! safe in the `kernel` crate is used from there.
 
 use nftrace_core::recent::KeyedHash;
@@ -15,6 +16,7 @@ pub(crate) mod armed;
 pub(crate) mod blob;
 pub(crate) mod bpf;
 pub(crate) mod chardev;
+pub(crate) mod hook;
 pub(crate) mod memory;
 pub(crate) mod netfilter;
 pub(crate) mod param;

@@ -26,7 +26,7 @@ use super::headers::Start;
 use super::policy::{self, Judgement, Keeper, Read};
 use super::rings::{Rings, Storage, Turn};
 use super::tracing::{Tracing, TRACING};
-use crate::bindings::netfilter::{Glance, Handler, Verdict};
+use crate::bindings::hook::{Glance, Handler, Verdict};
 pub(crate) use crate::bindings::now;
 use crate::bindings::skb::HookedPacket;
 use crate::bindings::tracepoint::{FreedPacket, Reason};

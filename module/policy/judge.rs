@@ -22,7 +22,7 @@ use nftrace_core::record::{Conntrack, ConntrackState, Decision, Record, Socket};
 use super::loaded::Loaded;
 use super::{Enforced, ENFORCED};
 use crate::bindings::errno;
-use crate::bindings::netfilter::Verdict;
+use crate::bindings::hook::Verdict;
 use crate::bindings::skb::HookedPacket;
 use crate::module::datapath::now;
 
