@@ -24,14 +24,6 @@ timed() {
 	note "$name" $(($(busy) - start))
 }
 
-# What the kernel has left when nobody holds on to what can be had again.
-free_memory() {
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-	sleep 1
-	awk '$1 == "MemFree:" { print $2 * 1024 }' /proc/meminfo
-}
-
 local_module
 cp /mnt/vmtest/nftrace /tmp/nftrace
 cp /mnt/vmtest/policy.* /tmp
@@ -49,14 +41,10 @@ run ip -all netns delete
 
 insmod "$MODULE"
 timed status /tmp/nftrace show >/dev/null
-# What is allocated once.
-/tmp/nftrace load "/tmp/policy.$1"
-/tmp/nftrace flush
 for count in "$@"; do
-	before=$(free_memory)
-	timed "load-$count" /tmp/nftrace load "/tmp/policy.$count"
-	after=$(free_memory)
-	note "memory-$count" $((before - after))
+	timed "load-$count" /tmp/nftrace load --verbose "/tmp/policy.$count" >"$OUT/load-$count.txt"
+	kib=$(sed -nE 's/.*it takes ([0-9]+) KiB there.*/\1/p' "$OUT/load-$count.txt")
+	note "memory-$count" $((kib * 1024))
 	timed "reload-$count" /tmp/nftrace load "/tmp/policy.$count"
 	timed "flush-$count" /tmp/nftrace flush
 done

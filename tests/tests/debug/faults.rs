@@ -101,7 +101,7 @@ fn every_call_whose_allocations_fail_leaves_no_lock_behind() {
 
 #[test]
 fn who_loads_a_policy_without_memory_is_told_so_and_that_the_old_one_stays() {
-    let controls = outcomes(&MEMORY, "controls");
+    let controls = outcomes(&LOCKS, "controls");
     let messages = controls["policy load"]["messages"].as_array().unwrap();
     let said = |text: &str| {
         messages
