@@ -50,7 +50,8 @@ fn without_flaws(outcomes: &BTreeMap<String, Value>) {
     }
 }
 
-/// Else the injection did not reach them, and the test would say nothing.
+/// Else the injection did not reach them, and the test would say nothing. (What takes its
+/// memory from `kvmalloc()` is spared: that looks elsewhere when the first place has none.)
 fn were_refused(outcomes: &BTreeMap<String, Value>, actions: &[&str]) {
     for action in actions {
         let refused = outcomes[*action]["refused"].as_array().expect("a list");
@@ -76,8 +77,6 @@ fn check(report: &Report) {
             "policy try",
             "rollback",
             "drop all",
-            "history",
-            "counts",
             "open",
             "trace set",
             "trace set, the first",
