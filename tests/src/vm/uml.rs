@@ -93,8 +93,9 @@ pub(super) fn drive(
         .args([format!("mem={}", vm.memory), format!("ncpus={}", vm.cpus)])
         .args(["seccomp=on", "con=null", "con0=null,fd:1", "noreboot"])
         .arg(format!("uml_dir={}", folder.path.join("uml").display()))
-        .arg(format!("ubd0r={}", images.root.display()))
-        .arg(format!("ubd1r={}", images.modules.display()))
+        // `c`: without a lock, which would keep others from the same image.
+        .arg(format!("ubd0rc={}", images.root.display()))
+        .arg(format!("ubd1rc={}", images.modules.display()))
         .arg(format!("initrd={}", images.initramfs.display()))
         .arg(format!("nftrace.share={}", folder.path.display()))
         .arg("nftrace.run=start")
