@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::ways::{device, Letters, Way};
-use super::{discarded_behind, judge, mismatch, not_taken, Mismatch, Packet, Taken};
+use super::{judge, mismatch, not_taken, Mismatch, Packet, Taken};
 
 /// A journey, as far as it is looked at here.
 #[derive(Debug, Deserialize)]
@@ -141,14 +141,15 @@ fn packet(journey: &Journey, line: &str, letters: &mut Letters) -> Packet {
             lines.push(format!("- {} {from} > {to}", nat.kind));
         }
     }
+    // An acknowledgement that is overtaken by another is thrown away by TCP itself.
     let flags = journey
         .records
         .first()
         .and_then(|record| record.flags.as_deref());
-    let late = flags.is_some_and(|flags| !flags.contains(['S', 'P']))
+    let late = flags == Some("A")
         && journey.drop.as_ref().is_some_and(|drop| {
             let reason = drop.reason.as_deref().unwrap_or_default();
-            drop.hook.as_deref() == Some("LOCAL_IN") && discarded_behind(reason)
+            drop.hook.as_deref() == Some("LOCAL_IN") && reason.starts_with("TCP_")
         });
     let mut last = format!("= {}", if late { "delivered" } else { &journey.end });
     if let Some(drop) = journey.drop.as_ref().filter(|_| !late) {

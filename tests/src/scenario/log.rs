@@ -9,7 +9,7 @@ use nftrace_core::packet::Transport;
 use nftrace_core::record::{v1, Record};
 
 use super::ways::{device, Letters, Way};
-use super::{discarded_behind, judge, mismatch, not_taken, Mismatch, Packet, Taken};
+use super::{judge, mismatch, not_taken, Mismatch, Packet, Taken};
 
 /// The records of a run.
 #[derive(Debug)]
@@ -173,8 +173,10 @@ fn start(record: &Record) -> Packet {
     }
 }
 
+const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const PSH: u8 = 0x08;
+const ACK: u8 = 0x10;
 
 /// The flags of a TCP packet.
 fn flags(record: &Record) -> u8 {
@@ -184,12 +186,17 @@ fn flags(record: &Record) -> u8 {
     }
 }
 
-/// Whether it is the end of a packet that [`discarded_behind`] is about.
+/// Whether it says that TCP threw an acknowledgement away behind the last hook, since it was
+/// done with it: another overtook it, or the socket of a connection at its end is closed by
+/// then. When it does, time tells: no way can foresee it.
 fn is_discarded_behind(record: &Record) -> bool {
     let reason = record.dropped().map(|dropped| dropped.name);
     record.hook() == Some(Hook::LocalIn)
-        && flags(record) & (SYN | PSH) == 0
-        && reason.is_some_and(|reason| discarded_behind(reason.as_str()))
+        && flags(record) & !FIN == ACK
+        && reason.is_some_and(|reason| {
+            // Where a connection waits to be forgotten, TCP gives no reason.
+            reason.as_str() == "NOT_SPECIFIED" || reason.as_str().starts_with("TCP_")
+        })
 }
 
 /// A record as a line to compare.

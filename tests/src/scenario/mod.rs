@@ -50,13 +50,6 @@ fn not_taken(ways: &[Way]) -> Vec<Taken> {
     ways.iter().map(taken).collect()
 }
 
-/// Whether TCP gives this reason when it throws away, behind the last hook, a packet that it
-/// was done with: an acknowledgement that another overtook, the end of a connection whose
-/// socket is closed by then. When it does, time tells: no way can foresee it.
-fn discarded_behind(reason: &str) -> bool {
-    reason == "NOT_SPECIFIED" || reason.starts_with("TCP_")
-}
-
 /// What is wrong with a trace.
 #[derive(Debug)]
 pub struct Mismatch(String);

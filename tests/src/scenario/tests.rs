@@ -93,6 +93,7 @@ fn an_acknowledgement_that_tcp_threw_away_behind_the_last_hook_has_arrived() {
     let other = messages.len() - 1;
     for (wrong, why) in [
         (end(3, "PA"), "data does not arrive by it"),
+        (end(3, "R"), "a reset is no acknowledgement"),
         (end(4, "FA"), "no such packet came"),
     ] {
         messages[other] = wrong;
