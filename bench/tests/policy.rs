@@ -7,7 +7,8 @@ use nftrace_bench::packets::{hits, misses, PacketTuple};
 use nftrace_bench::render::{policy, Verdicts};
 use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
-use nftrace_core::policy::{Action, By};
+use nftrace_core::policy::{verify_within, Action, By, Limits};
+use nftrace_tests::guest::compiled;
 
 /// What the set says of a packet: the rule, and whether it drops.
 fn check(shape: Shape, family: Family, count: usize) {
@@ -43,4 +44,35 @@ fn the_policy_of_a_set_decides_as_its_first_match() {
             }
         }
     }
+}
+
+/// Steps of the proof, a rule.
+fn proof(shape: Shape, family: Family, count: usize) -> usize {
+    let set = shape.generate(family, count, 1);
+    let blob = compiled(&policy(&set, Verdicts::Drop)).expect("a sound policy");
+    let tables = blob.tables().expect("a whole blob");
+    // It pauses each so many steps.
+    let mut steps = 0;
+    let limits = Limits {
+        max_bound: u32::MAX,
+    };
+    let proved = verify_within(&tables, &limits, || {
+        steps += 4096;
+        true
+    });
+    proved.expect("a sound policy");
+    steps / set.rules.len().max(1)
+}
+
+#[test]
+fn the_proof_of_a_large_policy_is_about_as_long_as_the_policy() {
+    for shape in Shape::ALL {
+        for family in Family::ALL {
+            let steps = proof(shape, family, 10_000);
+            assert!(steps < 600, "{shape}, {family:?}: {steps} steps a rule");
+        }
+    }
+    // Broad rules behind broad rules: where most that a rule meets is decided before it.
+    let steps = proof(Shape::Fw, Family::V6, 100_000);
+    assert!(steps < 600, "{steps} steps a rule");
 }

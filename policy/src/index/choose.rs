@@ -110,12 +110,10 @@ pub(super) fn leaf_cost(boxes: usize) -> f64 {
 
 /// What is known of a node that is to be cut.
 pub(super) struct Question<'a> {
-    pub(super) temper: &'a Temper,
-    /// The sides of each box, by box and dimension.
-    pub(super) sides: &'a dyn Fn(u32, Dimension) -> Side,
+    /// The sides of all boxes, by dimension.
+    pub(super) columns: &'a [Vec<Side>],
     pub(super) ids: &'a [u32],
     pub(super) region: &'a Region,
-    pub(super) dimensions: Dimension,
     /// How many children a box may be in, of each.
     pub(super) cap: u32,
     /// Boxes that other trees have already.
@@ -124,30 +122,88 @@ pub(super) struct Question<'a> {
     pub(super) max_bits: u32,
 }
 
+/// What choosing needs from node to node, and its memory.
+pub(super) struct Scratch<'t> {
+    pub(super) temper: &'t Temper,
+    /// What a node of so many boxes costs.
+    costs: Vec<f64>,
+    /// The same, each of which stands for several.
+    scaled: Vec<f64>,
+    clipped: Vec<Side>,
+    steps: Vec<i32>,
+    ends: Vec<u32>,
+}
+
+impl<'t> Scratch<'t> {
+    pub(super) fn new(temper: &'t Temper) -> Self {
+        Self {
+            temper,
+            costs: (0..=SAMPLE)
+                .map(|boxes| temper.cost(float(boxes)))
+                .collect(),
+            scaled: Vec::new(),
+            clipped: Vec::new(),
+            steps: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+}
+
 #[allow(clippy::cast_precision_loss)]
 fn float(number: usize) -> f64 {
     number as f64
 }
 
+/// A question about one dimension.
+struct Asked<'a> {
+    question: &'a Question<'a>,
+    temper: &'a Temper,
+    costs: &'a [f64],
+    /// The sides of a sample of the boxes.
+    clipped: &'a [Side],
+    /// Boxes for each of the sample.
+    scale: f64,
+}
+
 impl Question<'_> {
     /// The best way to cut; none where there is none at all.
-    pub(super) fn best(&self) -> Option<Choice> {
+    pub(super) fn best(&self, scratch: &mut Scratch<'_>) -> Option<Choice> {
+        let Scratch {
+            temper,
+            costs,
+            scaled,
+            clipped,
+            steps,
+            ends,
+        } = scratch;
         let stride = self.ids.len().div_ceil(SAMPLE).max(1);
-        let sample: Vec<u32> = self.ids.iter().copied().step_by(stride).collect();
-        let scale = float(self.ids.len()) / float(sample.len());
+        let samples = self.ids.len().div_ceil(stride);
+        let scale = float(self.ids.len()) / float(samples);
+        let costs = if stride == 1 {
+            &*costs
+        } else {
+            scaled.clear();
+            scaled.extend((0..=samples).map(|boxes| temper.cost(float(boxes) * scale)));
+            &*scaled
+        };
         let mut best: Option<Choice> = None;
-        for dimension in 0..self.dimensions {
+        for (dimension, column) in (0..).zip(self.columns) {
             let side = self.region[dimension as usize];
-            let clipped: Vec<Side> = sample
-                .iter()
-                .map(|id| {
-                    let (low, high) = (self.sides)(*id, dimension);
-                    (low.max(side.0), high.min(side.1))
-                })
-                .collect();
+            clipped.clear();
+            clipped.extend(self.ids.iter().step_by(stride).map(|id| {
+                let (low, high) = column[*id as usize];
+                (low.max(side.0), high.min(side.1))
+            }));
             if side.0 == side.1 || clipped.iter().all(|clipped| *clipped == side) {
                 continue;
             }
+            let asked = Asked {
+                question: self,
+                temper,
+                costs,
+                clipped,
+                scale,
+            };
             let mut offer = |choice: Option<Choice>| {
                 if let Some(choice) = choice {
                     if best.is_none_or(|best| choice.cost < best.cost) {
@@ -160,30 +216,32 @@ impl Question<'_> {
                 if bits <= block.min(self.max_bits)
                     && (1_usize << bits) <= (self.ids.len() * 4).max(4)
                 {
-                    offer(self.cut(dimension, block - bits, bits, &clipped, scale));
+                    offer(asked.cut(dimension, block - bits, bits, steps));
                 }
             }
-            for limit in limits(&clipped, side) {
-                offer(self.split(dimension, limit, &clipped, scale));
+            for limit in limits(clipped, side, ends).into_iter().flatten() {
+                offer(asked.split(dimension, limit));
             }
         }
         best
     }
+}
 
+impl Asked<'_> {
     fn cut(
         &self,
         dimension: Dimension,
         shift: u32,
         bits: u32,
-        clipped: &[Side],
-        scale: f64,
+        steps: &mut Vec<i32>,
     ) -> Option<Choice> {
         let mask = (1_u32 << bits) - 1;
-        let mut steps = vec![0_i32; (1 << bits) + 1];
+        steps.clear();
+        steps.resize((1 << bits) + 1, 0);
         let mut spilled = 0;
-        for (low, high) in clipped {
+        for (low, high) in self.clipped {
             let (first, last) = ((low >> shift) & mask, (high >> shift) & mask);
-            if last - first >= self.cap {
+            if last - first >= self.question.cap {
                 spilled += 1;
                 continue;
             }
@@ -193,7 +251,7 @@ impl Question<'_> {
         let mut boxes = 0_i32;
         let counts = steps.iter().take(1 << bits).map(|step| {
             boxes += step;
-            f64::from(boxes)
+            usize::try_from(boxes).unwrap_or(0)
         });
         let node = Node::Cut {
             base: 0,
@@ -201,55 +259,49 @@ impl Question<'_> {
             shift,
             bits,
         };
-        let choice = self.rated(node, counts, spilled, clipped.len(), scale)?;
+        let choice = self.rated(node, counts, spilled)?;
         // Memory, and caches: many children for few boxes.
         Some(Choice {
-            cost: choice.cost + self.temper.children * float(1 << bits) / float(self.ids.len()),
+            cost: choice.cost
+                + self.temper.children * float(1 << bits) / float(self.question.ids.len()),
             ..choice
         })
     }
 
-    fn split(
-        &self,
-        dimension: Dimension,
-        limit: u32,
-        clipped: &[Side],
-        scale: f64,
-    ) -> Option<Choice> {
-        let below = clipped.iter().filter(|(low, _)| *low <= limit).count();
-        let above = clipped.iter().filter(|(_, high)| *high > limit).count();
+    fn split(&self, dimension: Dimension, limit: u32) -> Option<Choice> {
+        let below = self.clipped.iter().filter(|(low, _)| *low <= limit);
+        let above = self.clipped.iter().filter(|(_, high)| *high > limit);
+        let counts = [below.count(), above.count()].into_iter();
         let node = Node::Split {
             base: 0,
             dimension,
             limit,
         };
-        let counts = [float(below), float(above)].into_iter();
-        self.rated(node, counts, 0, clipped.len(), scale)
+        self.rated(node, counts, 0)
     }
 
     /// What a way costs: a packet is taken to be where the boxes are.
     fn rated(
         &self,
         node: Node,
-        counts: impl Iterator<Item = f64>,
+        counts: impl Iterator<Item = usize>,
         spilled: usize,
-        of: usize,
-        scale: f64,
     ) -> Option<Choice> {
-        let (mut weight, mut sum) = (0.0, 0.0);
+        let (mut weight, mut sum) = (0, 0.0);
         for boxes in counts {
             weight += boxes;
-            sum += boxes * self.temper.cost(boxes * scale);
+            sum += float(boxes) * self.costs[boxes];
         }
-        if weight == 0.0 {
+        if weight == 0 {
             return None;
         }
-        let elsewhere = float(spilled) * scale;
-        let before = float(self.spilled);
+        let weight = float(weight);
+        let elsewhere = float(spilled) * self.scale;
+        let before = float(self.question.spilled);
         let other_trees = |boxes| self.temper.other_trees(boxes);
         let more = other_trees(before + elsewhere) - other_trees(before);
         // What is copied takes memory.
-        let copies = weight / float((of - spilled).max(1)) - 1.0;
+        let copies = weight / float((self.clipped.len() - spilled).max(1)) - 1.0;
         // Those that are left to other trees cost what they cost there.
         let sum = sum + float(spilled) * other_trees(before + elsewhere);
         let weight = weight + float(spilled);
@@ -262,20 +314,22 @@ impl Question<'_> {
 
 /// Numbers between which boxes could be told apart: of all their ends, those in the
 /// middle, and a quarter from either end.
-fn limits(clipped: &[Side], (low, high): Side) -> Vec<u32> {
-    let mut ends: Vec<u32> = clipped
-        .iter()
-        .flat_map(|side| {
-            let below = (side.0 > low).then(|| side.0 - 1);
-            let above = (side.1 < high).then_some(side.1);
-            below.into_iter().chain(above)
-        })
-        .collect();
-    ends.sort_unstable();
-    let mut limits: Vec<u32> = [1, 2, 3]
-        .iter()
-        .filter_map(|quarter| ends.get(ends.len() * quarter / 4).copied())
-        .collect();
-    limits.dedup();
+fn limits(clipped: &[Side], (low, high): Side, ends: &mut Vec<u32>) -> [Option<u32>; 3] {
+    ends.clear();
+    ends.extend(clipped.iter().flat_map(|side| {
+        let below = (side.0 > low).then(|| side.0 - 1);
+        let above = (side.1 < high).then_some(side.1);
+        below.into_iter().chain(above)
+    }));
+    let len = ends.len();
+    let mut limits = [1, 2, 3].map(|quarter| {
+        let at = len * quarter / 4;
+        (at < len).then(|| *ends.select_nth_unstable(at).1)
+    });
+    for at in [2, 1] {
+        if limits[at] == limits[at - 1] {
+            limits[at] = None;
+        }
+    }
     limits
 }

@@ -7,12 +7,13 @@
 mod choose;
 mod grow;
 mod split;
+mod tree;
 
 pub(crate) use split::splits;
 
 use grow::{Grower, Trees};
 use nftrace_core::policy::forest::{
-    each_box, Box4, Box6, Class, Forest, Node, Shape, Tree, ROOTS, TRANSPORT,
+    each_box, Box4, Box6, Class, Forest, Node, Region, Shape, Side, Tree, ROOTS, TRANSPORT,
 };
 use nftrace_core::policy::layout::Rule;
 use nftrace_core::policy::{Place, Tables};
@@ -34,10 +35,10 @@ pub(crate) struct Index {
 
 /// A tree as it was grown.
 struct Grown {
-    /// Its nodes, numbered from 0, each leaf by the number of its list.
+    /// Its nodes, numbered from 0.
     nodes: Vec<Node>,
-    /// The boxes of each leaf.
-    leaves: Vec<Vec<u32>>,
+    /// The boxes of the leaves, in the order of the nodes.
+    entries: Vec<u32>,
 }
 
 /// A forest that is to grow: the numbers of its boxes, and whether it is for later fragments
@@ -154,15 +155,10 @@ impl Index {
         let (first_node, first_entry) = (count(self.nodes.len())?, count(self.entries.len())?);
         for node in &tree.nodes {
             let node = match *node {
-                Node::Leaf { first, .. } => {
-                    let leaf = &tree.leaves[first as usize];
-                    let node = Node::Leaf {
-                        first: count(self.entries.len())?,
-                        count: count(leaf.len())?,
-                    };
-                    self.entries.extend_from_slice(leaf);
-                    node
-                }
+                Node::Leaf { first, count } => Node::Leaf {
+                    first: first_entry + first,
+                    count,
+                },
                 Node::Cut {
                     base,
                     dimension,
@@ -186,6 +182,7 @@ impl Index {
             };
             self.nodes.push(node.write());
         }
+        self.entries.extend_from_slice(&tree.entries);
         if self.nodes.len() > Node::MOST as usize {
             return Err(crate::compile::too_large());
         }
@@ -206,7 +203,9 @@ impl Grown {
         let (mut at, mut steps) = (0_usize, 1);
         loop {
             let child = match self.nodes[at] {
-                Node::Leaf { first, .. } => return (steps, &self.leaves[first as usize]),
+                Node::Leaf { first, count } => {
+                    return (steps, &self.entries[first as usize..][..count as usize])
+                }
                 Node::Cut {
                     base,
                     dimension,
@@ -224,16 +223,40 @@ impl Grown {
         }
     }
 
+    /// How many nodes at and below one a box meets, counted up to a number.
+    fn met(&self, sides: &[Side], region: &mut Region, at: usize, most: usize) -> usize {
+        let node = self.nodes[at];
+        let (base, dimension) = match node {
+            Node::Leaf { .. } => return 1,
+            Node::Cut {
+                base, dimension, ..
+            }
+            | Node::Split {
+                base, dimension, ..
+            } => (base as usize, dimension as usize),
+        };
+        let (low, high) = region[dimension];
+        let (from, to) = (sides[dimension].0.max(low), sides[dimension].1.min(high));
+        let mut met = 1;
+        for child in tree::child_of(node, from)..=tree::child_of(node, to) {
+            if met >= most {
+                break;
+            }
+            region[dimension] = tree::side_of(node, child, (low, high));
+            met += self.met(sides, region, base + child as usize, most - met);
+        }
+        region[dimension] = (low, high);
+        met
+    }
+
     /// Bytes of its nodes and entries.
     fn bytes(&self) -> usize {
-        let entries: usize = self.leaves.iter().map(Vec::len).sum();
-        self.nodes.len() * 8 + entries * 4
+        self.nodes.len() * 8 + self.entries.len() * 4
     }
 
     /// The least of its entries.
     fn least(&self) -> u32 {
-        let firsts = self.leaves.iter().filter_map(|leaf| leaf.first());
-        firsts.min().copied().unwrap_or(u32::MAX)
+        self.entries.iter().min().copied().unwrap_or(u32::MAX)
     }
 }
 
