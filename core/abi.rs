@@ -14,7 +14,7 @@ use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::record::Record;
 
 /// The version of everything here. Only equality has a meaning.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;
 
 /// The name of the device below `/dev`.
 pub const DEVICE_NAME: &str = "nftrace";

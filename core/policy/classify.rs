@@ -7,7 +7,8 @@ use ::core::net::IpAddr;
 use super::condition::{Kind, Place};
 use super::decision::{Action, By, Decision, Observer, Outcome, Subject};
 use super::forest::{Class, Forest, Found, Key4, Key6, Lookup, Shape};
-use super::layout::{Condition, New, Pattern, Pool, Range128, Range32, Rule, IPV4, IPV6, SHADOW};
+use super::layout::{Condition, New, Pattern, Pool, Rule, IPV4, IPV6, SHADOW};
+use super::ranges::{halves, holds};
 use super::tables::{partition, Tables};
 use crate::packet::{Icmp, Packet, Tcp, Transport};
 
@@ -31,28 +32,6 @@ impl From<bool> for Met {
     }
 }
 
-#[inline]
-fn holds32(set: &[Range32], value: u32) -> bool {
-    let at = partition(set, |range| range.high < value);
-    set.get(at).is_some_and(|range| range.low <= value)
-}
-
-#[inline]
-fn holds128(set: &[Range128], value: [u64; 2]) -> bool {
-    let at = partition(set, |range| range.high < value);
-    set.get(at).is_some_and(|range| range.low <= value)
-}
-
-/// The two halves of an IPv6 address, the upper one first.
-#[inline]
-fn halves(octets: [u8; 16]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = octets;
-    [
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_be_bytes(rest),
-    ]
-}
-
 /// One question about one packet.
 pub(super) struct Question<'a, S> {
     pub(super) tables: &'a Tables<'a>,
@@ -68,7 +47,7 @@ impl<S: Subject> Question<'_, S> {
         let set = self
             .tables
             .set(Pool::Ranges32, self.tables.ranges32, condition.first);
-        holds32(set, value)
+        holds(set, value)
     }
 
     #[inline]
@@ -79,7 +58,7 @@ impl<S: Subject> Question<'_, S> {
                 let set = self
                     .tables
                     .set(Pool::Ranges128, self.tables.ranges128, condition.second);
-                holds128(set, halves(address.octets()))
+                holds(set, halves(address))
             }
         }
     }
@@ -105,6 +84,20 @@ impl<S: Subject> Question<'_, S> {
     fn original_address(&self, condition: &Condition) -> Option<bool> {
         let (address, _) = self.subject.original_destination()?;
         Some(self.has_address(condition, address))
+    }
+
+    /// Whether an address is in a dynamic set, or one of those that are named beside it.
+    /// Policies without such sets do not pay for it.
+    #[inline(never)]
+    fn has_dynamic(&self, condition: &Condition, address: IpAddr) -> bool {
+        let number = condition.dynamic.wrapping_sub(1);
+        let live = self.subject.elements(number);
+        let elements = live.or_else(|| {
+            let dynamic = self.tables.dynamics.get(usize::from(number))?;
+            Some(self.tables.elements(dynamic))
+        });
+        elements.is_some_and(|elements| elements.has(address))
+            || self.has_address(condition, address)
     }
 
     fn original_port(&self, condition: &Condition) -> Option<bool> {
@@ -177,6 +170,12 @@ impl<S: Subject> Question<'_, S> {
             Kind::Output => self.is_on(condition, &self.subject.output()),
             Kind::Namespace => self.is_in_namespace(condition),
             Kind::Fragment => self.is_later_fragment,
+            Kind::DynamicSource => self.has_dynamic(condition, self.packet.src),
+            Kind::DynamicDestination => self.has_dynamic(condition, self.packet.dst),
+            Kind::DynamicOriginalDestination => match self.subject.original_destination() {
+                Some((address, _)) => self.has_dynamic(condition, address),
+                None => return Met::No,
+            },
         };
         (is_met != negated).into()
     }

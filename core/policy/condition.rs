@@ -48,6 +48,13 @@ pub enum Kind {
     Namespace = 17,
     /// A later fragment: no operand.
     Fragment = 18,
+    /// Source address: a dynamic set ([`super::layout::Condition::dynamic`]), or one of
+    /// IPv4 ranges and one of IPv6 ranges.
+    DynamicSource = 19,
+    /// Destination address: the same.
+    DynamicDestination = 20,
+    /// Destination of the connection's first packet, before NAT: the same.
+    DynamicOriginalDestination = 21,
 }
 
 /// In the operand of [`Kind::State`].
@@ -63,7 +70,7 @@ pub const STATE_UNTRACKED: u32 = 16;
 
 impl Kind {
     /// All kinds, by number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Source,
         Self::Destination,
         Self::OriginalDestination,
@@ -83,6 +90,9 @@ impl Kind {
         Self::Output,
         Self::Namespace,
         Self::Fragment,
+        Self::DynamicSource,
+        Self::DynamicDestination,
+        Self::DynamicOriginalDestination,
     ];
 
     /// That of a number in [`super::layout::Condition::kind`].
@@ -94,9 +104,12 @@ impl Kind {
     /// Of which pools its operands are sets.
     pub(super) const fn pools(self) -> [Option<Pool>; 2] {
         match self {
-            Self::Source | Self::Destination | Self::OriginalDestination => {
-                [Some(Pool::Ranges32), Some(Pool::Ranges128)]
-            }
+            Self::Source
+            | Self::Destination
+            | Self::OriginalDestination
+            | Self::DynamicSource
+            | Self::DynamicDestination
+            | Self::DynamicOriginalDestination => [Some(Pool::Ranges32), Some(Pool::Ranges128)],
             Self::SourcePort
             | Self::DestinationPort
             | Self::EitherPort
@@ -145,8 +158,31 @@ impl Kind {
     pub const fn needs_conntrack(self) -> bool {
         matches!(
             self,
-            Self::State | Self::OriginalDestination | Self::OriginalDestinationPort
+            Self::State
+                | Self::OriginalDestination
+                | Self::OriginalDestinationPort
+                | Self::DynamicOriginalDestination
         )
+    }
+
+    /// Whether it asks a dynamic set. No index knows what is in one, so that no box of a
+    /// rule says anything about such a condition: it is asked of each packet.
+    #[inline]
+    pub const fn is_dynamic(self) -> bool {
+        matches!(
+            self,
+            Self::DynamicSource | Self::DynamicDestination | Self::DynamicOriginalDestination
+        )
+    }
+
+    /// What it is about: the same kind without a dynamic set.
+    pub const fn plain(self) -> Self {
+        match self {
+            Self::DynamicSource => Self::Source,
+            Self::DynamicDestination => Self::Destination,
+            Self::DynamicOriginalDestination => Self::OriginalDestination,
+            other => other,
+        }
     }
 
     /// Whether the local socket says it.

@@ -8,6 +8,7 @@
 
 use zerocopy_derive::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use super::dynamic::MAX_NAME;
 use super::layout::PLACES;
 use crate::abi::{ioc, Buffer, READ, WRITE};
 
@@ -44,6 +45,10 @@ pub struct Load {
     pub trial: u32,
     /// Unless [`ANY`]: only if this generation is in force now, else `ESTALE`.
     pub expected: u32,
+    /// [`KEEP_SETS`] or 0.
+    pub flags: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Set by the module: the generation that it is.
     pub generation: u32,
     /// Set by the module where it refuses: [`super::Refusal::offset`].
@@ -60,6 +65,10 @@ pub struct Load {
     /// Set by the module: which kernel module the policy needs and there is not.
     pub missing: [u8; 32],
 }
+
+/// In [`Load::flags`]: dynamic sets that the policy in force has too, by their names, keep
+/// what is in them; else they begin with what the blob has.
+pub const KEEP_SETS: u32 = 1;
 
 /// In [`Load::expected`].
 pub const ANY: u32 = u32::MAX;
@@ -300,3 +309,86 @@ pub struct Blob {
     /// Zero.
     pub reserved: u32,
 }
+
+/// What [`IOC_SET_CHANGE`] is about: ranges that a dynamic set gets, or does not have any
+/// more. All of it is done at once, or nothing.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct SetChange {
+    /// The command's ABI.
+    pub abi: u32,
+    /// [`SET_ADD`] or [`SET_DELETE`].
+    pub what: u32,
+    /// Unless [`ANY`]: only if this generation is in force now, else `ESTALE`.
+    pub generation: u32,
+    /// How many [`super::layout::Range32`] there are, in order, without overlaps.
+    pub count4: u32,
+    /// Where they are.
+    pub address4: u64,
+    /// How many [`super::layout::Range128`] there are, likewise.
+    pub count6: u32,
+    /// Set by the module where it refuses: [`SET_ORDER4`] and so on.
+    pub reason: u32,
+    /// Where they are.
+    pub address6: u64,
+    /// The set's name, padded with zeroes.
+    pub name: [u8; MAX_NAME + 1],
+    /// Set by the module: how many of the ranges changed something.
+    pub changed: u32,
+    /// Set by the module: how many ranges of IPv4 the set has now.
+    pub now4: u32,
+    /// Set by the module: how many of IPv6.
+    pub now6: u32,
+    /// Set by the module where it refuses: the number of a range.
+    pub offset: u32,
+}
+
+/// In [`SetChange::what`]: addresses are added.
+pub const SET_ADD: u32 = 1;
+/// In [`SetChange::what`]: addresses are taken out.
+pub const SET_DELETE: u32 = 2;
+
+/// In [`SetChange::reason`]: a range of IPv4 is reversed, or not behind the one before it.
+pub const SET_ORDER4: u32 = 1;
+/// In [`SetChange::reason`]: the same of IPv6.
+pub const SET_ORDER6: u32 = 2;
+/// In [`SetChange::reason`]: the set would have more than [`super::dynamic::MAX_RANGES`].
+pub const SET_FULL: u32 = 3;
+/// In [`SetChange::reason`]: all sets together would take more than
+/// [`super::dynamic::MAX_BYTES`].
+pub const SETS_FULL: u32 = 4;
+
+/// What [`IOC_SET_LIST`] is about: what is in a dynamic set now. Its bytes are those of its
+/// [`super::layout::Range32`], and behind them of its [`super::layout::Range128`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct SetList {
+    /// Bytes as for any other.
+    pub buffer: Buffer,
+    /// The generation; 0: the one in force. When read, which one it is.
+    pub generation: u32,
+    /// Set by the module: ranges of IPv4.
+    pub count4: u32,
+    /// Set by the module: ranges of IPv6.
+    pub count6: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The set's name, padded with zeroes.
+    pub name: [u8; MAX_NAME + 1],
+}
+
+/// Changes a dynamic set of the policy in force, for the next packet: the argument points
+/// to a [`SetChange`].
+///
+/// `ENOENT`: it has no dynamic set of that name. `ESTALE`: another generation is in force.
+/// `EINVAL`: the ranges are not in order. `E2BIG`: they are more than
+/// [`super::dynamic::MAX_RANGES`]. `ENOSPC`: the set would be too large. The set stays as
+/// it is.
+pub const IOC_SET_CHANGE: u32 = ioc(READ | WRITE, 11, size_of::<SetChange>());
+/// Gives what is in a dynamic set, into a [`SetList`]. `ENOSPC`: there is no room for it.
+/// `ESRCH`: the generation is not kept. `ENOENT`: it has no such set.
+pub const IOC_SET_LIST: u32 = ioc(READ | WRITE, 12, size_of::<SetList>());

@@ -4,6 +4,7 @@
 
 use ::core::net::IpAddr;
 
+use super::dynamic::Elements;
 use super::layout::{Answer, Cgroup, Rule, ELSE_ACCEPT};
 use crate::record::{Socket, Verdict};
 
@@ -104,6 +105,12 @@ pub trait Subject {
     fn socket(&self) -> Option<Socket>;
     /// Whether the local socket is of this cgroup or of one below it.
     fn is_of(&self, cgroup: &Cgroup) -> bool;
+    /// What is in the dynamic set of this number, from 0, now; none: what the policy was
+    /// compiled with.
+    #[inline]
+    fn elements(&self, _number: u16) -> Option<Elements<'_>> {
+        None
+    }
 }
 
 /// What came of a rule.

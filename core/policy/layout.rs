@@ -9,7 +9,7 @@
 //! ([`Condition`]), the spans of the five pools ([`Span`], in the order of [`Pool`]),
 //! sets of 32-bit ranges ([`Range32`]), boxes of IPv4 ([`super::forest::Box4`]), forests
 //! ([`super::forest::Forest`]), trees ([`super::forest::Tree`]), entries of leaves
-//! (`u32`), homes (`u8`), text (UTF-8).
+//! (`u32`), dynamic sets ([`super::dynamic::Dynamic`]), homes (`u8`), text (UTF-8).
 //!
 //! The rules are the policy; what [`super::forest`] has is an index of them.
 
@@ -98,7 +98,9 @@ pub struct Header {
     /// One of [`New`].
     pub new: u8,
     /// Zero.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 3],
+    /// Dynamic sets.
+    pub dynamics: u32,
 }
 
 /// What holds in namespaces that were made after the policy was loaded.
@@ -257,8 +259,8 @@ pub struct Condition {
     pub kind: u8,
     /// 1: it is met where otherwise it would not be.
     pub negated: u8,
-    /// Zero.
-    pub reserved: u16,
+    /// The number of a dynamic set, from 1, for a kind that asks one; else 0.
+    pub dynamic: u16,
     /// The number of a set, or an operand itself: see [`super::Kind`].
     pub first: u32,
     /// The same.

@@ -11,9 +11,11 @@ mod classify;
 mod condition;
 pub mod control;
 mod decision;
+pub mod dynamic;
 pub mod forest;
 mod glance;
 pub mod layout;
+pub mod ranges;
 mod tables;
 mod verify;
 

@@ -5,6 +5,7 @@
 use zerocopy::FromBytes as _;
 use zerocopy::{Immutable, KnownLayout};
 
+use super::dynamic::Dynamic;
 use super::forest::{Box4, Box6, Forest, Tree};
 use super::layout::{
     Cgroup, Condition, Header, Pattern, Pool, Range128, Range32, Rule, Span, MAGIC, POOLS,
@@ -48,6 +49,8 @@ pub struct Tables<'a> {
     pub nodes: &'a [u64],
     /// The entries of all leaves.
     pub entries: &'a [u32],
+    /// The sets that change while the policy is in force.
+    pub dynamics: &'a [Dynamic],
     /// The homes of all forests.
     pub homes: &'a [u8],
     /// The policy as its author can read it.
@@ -111,6 +114,7 @@ impl<'a> Tables<'a> {
             forests: take(rest, header.forests)?,
             trees: take(rest, header.trees)?,
             entries: take(rest, header.entries)?,
+            dynamics: take(rest, header.dynamics)?,
             homes: take(rest, header.homes)?,
             text: take(rest, header.text)?,
         })

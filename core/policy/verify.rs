@@ -66,12 +66,14 @@ pub enum Flaw {
     Bound = 22,
     /// A signal came.
     Interrupted = 23,
+    /// A dynamic set without a name, or with that of another, or too large.
+    Dynamic = 24,
 }
 
 impl Flaw {
     /// That of its number.
     pub fn from_number(number: u8) -> Option<Self> {
-        const ALL: [Flaw; 23] = [
+        const ALL: [Flaw; 24] = [
             Flaw::NotABlob,
             Flaw::Abi,
             Flaw::Size,
@@ -95,6 +97,7 @@ impl Flaw {
             Flaw::Overlooked,
             Flaw::Bound,
             Flaw::Interrupted,
+            Flaw::Dynamic,
         ];
         ALL.into_iter().find(|flaw| *flaw as u8 == number)
     }
@@ -125,6 +128,9 @@ impl Flaw {
             Self::Overlooked => "has an index that overlooks a rule",
             Self::Bound => "costs some packets more steps than are allowed",
             Self::Interrupted => "was not verified to the end",
+            Self::Dynamic => {
+                "has a dynamic set without a name of its own, or one that is too large"
+            }
         }
     }
 }
@@ -257,7 +263,9 @@ impl Tables<'_> {
             return Some(Flaw::Condition);
         };
         let operands = [condition.first, condition.second];
-        let mut is_good = condition.negated <= 1 && condition.reserved == 0;
+        let mut is_good = condition.negated <= 1
+            && kind.is_dynamic() == (condition.dynamic != 0)
+            && usize::from(condition.dynamic) <= self.dynamics.len();
         for (pool, operand) in kind.pools().iter().zip(operands) {
             if let Some(pool) = pool {
                 let sets = self
@@ -421,7 +429,7 @@ pub fn verify_within(
         && is_default(header.malformed)
         && is_default(header.fragments)
         && New::from_number(header.new).is_some()
-        && header.reserved == [0; 7];
+        && header.reserved == [0; 3];
     if !is_good {
         return refuse(0, Flaw::Header);
     }
@@ -433,6 +441,7 @@ pub fn verify_within(
         return refuse(0, Flaw::Namespaces);
     }
     tables.verify_pools()?;
+    tables.verify_dynamics()?;
     tables.verify_rules()?;
     let mut verifier = Verifier {
         tables,

@@ -12,6 +12,7 @@ use nftrace_core::policy::control::{
 
 use super::loaded::{Loaded, Refused};
 use super::past::{generation, Past, Policy};
+use super::sets::{Batch, Changed, RetiredSets};
 use super::{enforce, Enforced};
 use crate::bindings::blob::Blob;
 use crate::bindings::policy::{epoch, next_epoch, realtime, Helpers, ModuleHold, Task};
@@ -37,6 +38,8 @@ struct State {
     trial: Option<Trial>,
     panic: u32,
     past: Past,
+    /// What was in sets before they changed.
+    retired: RetiredSets,
     is_tracked: bool,
     is_logged: bool,
     hold: Option<ModuleHold>,
@@ -64,6 +67,8 @@ pub(super) struct Wanted {
     /// Seconds; 0 for for good.
     pub(super) trial: u32,
     pub(super) expected: u32,
+    /// Dynamic sets keep what is in them.
+    pub(super) keeps_sets: bool,
 }
 
 /// Why a change is refused.
@@ -79,6 +84,11 @@ pub(super) enum Failure {
     Stale,
     /// There is no such generation.
     NotKept,
+    /// It has no dynamic set of that name.
+    NoSet,
+    /// The set, or all together, would be too large: why, as in
+    /// [`nftrace_core::policy::control::SetChange::reason`].
+    Full(u32),
 }
 
 /// What it is where conntrack cannot look at some namespace.
@@ -156,6 +166,7 @@ impl Control {
             trial: None,
             panic: PANIC_OFF,
             past: Past::new()?,
+            retired: RetiredSets::new(),
             is_tracked: false,
             is_logged: false,
             hold: None,
@@ -225,6 +236,9 @@ impl Control {
         let next = state.last.wrapping_add(1);
         let blob = Blob::read::<Refused>(wanted.blob, wanted.len)?;
         let loaded = Loaded::new(blob, next, wanted.epoch, realtime())?;
+        if let (true, Some(old)) = (wanted.keeps_sets, &state.current) {
+            loaded.keep_sets(old)?;
+        }
         let loaded = Arc::new(loaded, GFP_KERNEL)?;
         if loaded.needs.bridge && !self.has_bridge {
             return Err(Failure::NoBridge);
@@ -355,6 +369,31 @@ impl Control {
             wanted => state.past.kept.find(wanted).ok_or(Failure::NotKept)?,
         };
         policy.ok_or(Failure::NotKept)
+    }
+
+    /// Changes a dynamic set of the policy in force, at once and for the next packet.
+    /// Rules, counters and the generation stay.
+    pub(super) fn change_set(
+        &self,
+        name: &[u8],
+        expected: u32,
+        batch: &Batch,
+    ) -> Result<Changed, Failure> {
+        let mut state = self.state.lock();
+        let current = state.current.clone();
+        if expected != ANY && expected != generation(&current) {
+            return Err(Failure::Stale);
+        }
+        let loaded = current.ok_or(Failure::NotKept)?;
+        loaded.change_set(name, batch, &mut state.retired)
+    }
+
+    /// Gives back what was in sets before they changed, where nobody reads it any more;
+    /// in how many milliseconds to look again.
+    pub(super) fn sweep(&self) -> Option<i64> {
+        let mut state = self.state.lock();
+        state.retired.sweep();
+        (!state.retired.is_empty()).then_some(100)
     }
 
     /// What the policy in force counted. A load, which moves counters, waits meanwhile.

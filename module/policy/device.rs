@@ -11,8 +11,8 @@ use zerocopy::IntoBytes;
 use nftrace_core::abi::{Buffer, ABI};
 use nftrace_core::policy::control::{
     Blob, Change, Load, ACCEPT_ALL, CONFIRM, DROP_ALL, END_PANIC, FLUSH, IOC_BLOB, IOC_CHANGE,
-    IOC_COUNTS, IOC_HISTORY, IOC_LOAD, IOC_STATUS, MAX_TRIAL, MISSING, NO_BRIDGE, ON_TRIAL,
-    PANIC_ACCEPT, PANIC_DROP, PANIC_OFF, ROLLBACK,
+    IOC_COUNTS, IOC_HISTORY, IOC_LOAD, IOC_SET_CHANGE, IOC_SET_LIST, IOC_STATUS, KEEP_SETS,
+    MAX_TRIAL, MISSING, NO_BRIDGE, ON_TRIAL, PANIC_ACCEPT, PANIC_DROP, PANIC_OFF, ROLLBACK,
 };
 use nftrace_core::policy::layout::MAX_BLOB;
 use nftrace_core::policy::Flaw;
@@ -20,13 +20,14 @@ use nftrace_core::policy::Flaw;
 use super::changes::{Control, Failure, Wanted};
 use super::keeper::Keeper;
 use super::loaded::Refused;
+use super::set_device as sets;
 use crate::bindings::errno;
 use crate::bindings::work::Worker;
 use crate::module::device::{read_value, write_value};
 
 impl Failure {
     /// What `ioctl()` fails with.
-    fn error(&self) -> Error {
+    pub(super) fn error(&self) -> Error {
         match self {
             Self::Refused(Refused::Blob(refusal)) => match refusal.flaw {
                 Flaw::Bound => E2BIG,
@@ -39,11 +40,13 @@ impl Failure {
             Self::OnTrial => EBUSY,
             Self::Stale => errno::stale(),
             Self::NotKept => ESRCH,
+            Self::NoSet => ENOENT,
+            Self::Full(_) => ENOSPC,
         }
     }
 }
 
-fn check(abi: u32) -> Result {
+pub(super) fn check(abi: u32) -> Result {
     if abi == ABI {
         Ok(())
     } else {
@@ -71,7 +74,7 @@ fn read_bytes(address: u64, len: usize) -> Result<KVVec<u64>> {
 fn load(control: &Control, argument: usize) -> Result {
     let mut request: Load = read_value(argument)?;
     check(request.abi)?;
-    if request.trial > MAX_TRIAL {
+    if request.trial > MAX_TRIAL || request.flags & !KEEP_SETS != 0 || request.reserved != 0 {
         return Err(EINVAL);
     }
     let len = request.len as usize;
@@ -84,6 +87,7 @@ fn load(control: &Control, argument: usize) -> Result {
         epoch: request.epoch,
         trial: request.trial,
         expected: request.expected,
+        keeps_sets: request.flags & KEEP_SETS != 0,
     });
     let failure = match result {
         Ok(loaded) => {
@@ -132,7 +136,7 @@ fn change(control: &Control, argument: usize) -> Result {
 
 /// Gives `len` bytes, which `write` writes, if the user has room for them; says how
 /// many they are in either case.
-fn give(
+pub(super) fn give(
     buffer: &mut Buffer,
     len: usize,
     tell: impl FnOnce(&Buffer) -> Result,
@@ -205,6 +209,8 @@ pub(crate) fn ioctl(
         IOC_BLOB => blob(control, argument),
         IOC_COUNTS => list(argument, || control.counts()),
         IOC_HISTORY => list(argument, || control.history()),
+        IOC_SET_CHANGE => sets::change(control, keeper, argument),
+        IOC_SET_LIST => sets::list(control, argument),
         _ => return None,
     })
 }

@@ -12,6 +12,7 @@ use kernel::prelude::*;
 use nftrace_core::hook::{Family, Hook};
 use nftrace_core::packet::{self, Plain};
 use nftrace_core::policy::control::slot;
+use nftrace_core::policy::dynamic::Elements;
 use nftrace_core::policy::layout::{Answer, Cgroup, Rule, LOG};
 use nftrace_core::policy::{
     classify, glance, outcome, Action, By, Observer, Outcome, Place, Subject, STATE_ESTABLISHED,
@@ -149,7 +150,7 @@ fn reject(answer: Answer, hook: Hook, packet: Option<&packet::Packet>) -> Verdic
 /// A packet in a hook, and what was found out about it.
 struct Hooked<'a, 'b> {
     hooked: &'a HookedPacket<'b>,
-    epoch: u64,
+    loaded: &'a Loaded,
     conntrack: OnceCell<Option<Conntrack>>,
     socket: OnceCell<Option<Socket>>,
 }
@@ -165,10 +166,10 @@ fn once<T>(cell: &OnceCell<T>, find: impl FnOnce() -> T) -> Option<&T> {
 }
 
 impl<'a, 'b> Hooked<'a, 'b> {
-    fn new(hooked: &'a HookedPacket<'b>, loaded: &Loaded) -> Self {
+    fn new(hooked: &'a HookedPacket<'b>, loaded: &'a Loaded) -> Self {
         Self {
             hooked,
-            epoch: loaded.epoch,
+            loaded,
             conntrack: OnceCell::new(),
             socket: OnceCell::new(),
         }
@@ -187,7 +188,7 @@ impl Subject for Hooked<'_, '_> {
 
     #[inline]
     fn is_in_new_namespace(&self) -> bool {
-        self.hooked.namespace_birth() >= self.epoch
+        self.hooked.namespace_birth() >= self.loaded.epoch
     }
 
     fn input(&self) -> [u8; 16] {
@@ -227,6 +228,10 @@ impl Subject for Hooked<'_, '_> {
     fn is_of(&self, cgroup: &Cgroup) -> bool {
         // Nothing is below a cgroup that there is not.
         cgroup.id != 0 && self.hooked.cgroup_ancestor(cgroup.level) == cgroup.id
+    }
+
+    fn elements(&self, number: u16) -> Option<Elements<'_>> {
+        self.loaded.sets.read_in(number, self.hooked)
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is done for the policy while nobody asks: trials end, and namespaces come.
+//! What is done for the policy while nobody asks: trials end, namespaces come, and memory
+//! is given back.
 
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -26,7 +27,12 @@ const HOUR: i64 = 3_600_000;
 impl Task for Keeper {
     fn run(&self) -> Option<Msecs> {
         self.0.track();
-        let left = self.0.expire()?;
+        let sweep = self.0.sweep();
+        let expire = self.0.expire();
+        let left = match (sweep, expire) {
+            (Some(one), Some(other)) => one.min(other),
+            (one, other) => one.or(other)?,
+        };
         Msecs::try_from(left.min(HOUR)).ok()
     }
 

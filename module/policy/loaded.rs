@@ -12,6 +12,7 @@ use nftrace_core::policy::{control::slot, verify_within, Limits, Needs, Refusal,
 use nftrace_core::rate::Bucket;
 
 use super::counters::Counters;
+use super::sets::LiveSets;
 use crate::bindings::blob::Blob;
 use crate::bindings::param::max_bound;
 use crate::bindings::work::pause;
@@ -63,6 +64,8 @@ pub(super) struct Loaded {
     /// has a limit.
     pub(super) limits: Storage<Bucket>,
     pub(super) log_limits: Storage<Bucket>,
+    /// What is in its dynamic sets, where that has changed.
+    pub(super) sets: LiveSets,
 }
 
 impl Loaded {
@@ -93,6 +96,7 @@ impl Loaded {
             counters: Counters::new(slots)?,
             limits: buckets(|rule| rule.limit.events != 0)?,
             log_limits: buckets(|rule| rule.log_limit.events != 0)?,
+            sets: LiveSets::new(tables.dynamics.len())?,
             blob,
         })
     }
@@ -116,7 +120,7 @@ impl Loaded {
     /// Bytes of memory that it takes.
     pub(super) fn memory(&self) -> usize {
         let buckets = self.limits.as_ref().len() + self.log_limits.as_ref().len();
-        self.size() + self.counters.memory() + buckets * size_of::<Bucket>()
+        self.size() + self.counters.memory() + buckets * size_of::<Bucket>() + self.sets.memory()
     }
 
     /// How many rules it has.

@@ -9,6 +9,8 @@ mod judge;
 mod keeper;
 mod loaded;
 mod past;
+mod set_device;
+mod sets;
 
 use kernel::prelude::*;
 use kernel::sync::Arc;

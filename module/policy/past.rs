@@ -31,7 +31,9 @@ impl Kept {
         let mut kept = KVec::with_capacity(KEPT.saturating_add(1), GFP_KERNEL)?;
         let (mut count, mut bytes) = (1_usize, 0_usize);
         for one in self.0.iter().rev() {
-            let size = bytes.saturating_add(one.size());
+            let size = bytes
+                .saturating_add(one.size())
+                .saturating_add(one.sets.memory());
             if is_needed(one.generation) || (count < KEPT && size <= KEPT_BYTES) {
                 kept.push(one.clone(), GFP_KERNEL)?;
                 count = count.saturating_add(1);

@@ -46,6 +46,11 @@ impl Blob {
     /// none where it would be too large.
     #[must_use]
     pub fn new(tables: &Tables<'_>) -> Option<Self> {
+        Some(Self::of(tables)).filter(|blob| blob.len <= MAX_BLOB)
+    }
+
+    /// The same, however large it is.
+    pub(crate) fn of(tables: &Tables<'_>) -> Self {
         let mut blob = tables.header.as_bytes().to_vec();
         add(&mut blob, tables.rules);
         add(&mut blob, tables.ranges128);
@@ -64,9 +69,10 @@ impl Blob {
         add(&mut blob, tables.forests);
         add(&mut blob, tables.trees);
         add(&mut blob, tables.entries);
+        add(&mut blob, tables.dynamics);
         add(&mut blob, tables.homes);
         blob.extend_from_slice(tables.text);
-        (blob.len() <= MAX_BLOB).then(|| Self::from(&blob[..]))
+        Self::from(&blob[..])
     }
 
     /// Its bytes.

@@ -2,12 +2,13 @@
 
 //! A [`Program`] to the bytes that the kernel takes.
 
-use crate::ast::{Basic, Device, Limit, NewNamespaces, Otherwise, RejectWith, Verdict};
+use crate::ast::{Basic, Bound, Device, Limit, NewNamespaces, Otherwise, RejectWith, Verdict};
 use crate::blob::Blob;
 use crate::index::{self, Index};
-use crate::program::{Condition, Program, ProgramRule, Test};
+use crate::program::{Condition, Program, ProgramRule, ProgramSet, Test};
 use crate::ranges::Addresses;
 use nftrace_core::abi::ABI;
+use nftrace_core::policy::dynamic::Dynamic;
 use nftrace_core::policy::layout::{
     self, Answer, Cgroup, Header, New, Pattern, Range128, Range32, Rate, Span, ELSE_ACCEPT, IPV4,
     IPV6, LOG, MAGIC, MAX_BLOB, SHADOW,
@@ -26,6 +27,9 @@ pub fn compile(program: &Program) -> Result<Blob, String> {
     let mut compiler = Compiler::default();
     for rule in &program.rules {
         compiler.rule(rule)?;
+    }
+    for set in &program.dynamics {
+        compiler.dynamic(set)?;
     }
     let namespaces = compiler.namespaces();
     let mut header = compiler.header(program, &namespaces)?;
@@ -106,6 +110,7 @@ struct Compiler {
     words: Sets<u64>,
     cgroups: Sets<Cgroup>,
     patterns: Sets<Pattern>,
+    dynamics: Vec<Dynamic>,
     /// Named sets that are there already, by where they are in memory.
     addresses: HashMap<*const Addresses, (u32, u32)>,
     ports: HashMap<*const Vec<Range32>, u32>,
@@ -163,20 +168,31 @@ impl Compiler {
         Ok(())
     }
 
-    /// A condition that is never met.
-    fn never(&mut self) -> Result<(), String> {
-        let first = self.words.add(&[])?;
-        self.push(Kind::Namespace, false, first, 0);
+    fn dynamic(&mut self, set: &ProgramSet) -> Result<(), String> {
+        let (first, second) = self.addresses(&set.addresses)?;
+        self.dynamics.push(Dynamic {
+            name: number(set.name_at)?,
+            name_len: number(set.name.len())?,
+            first,
+            second,
+        });
         Ok(())
     }
 
-    fn push(&mut self, kind: Kind, not: bool, first: u32, second: u32) {
+    /// A condition that is never met.
+    fn never(&mut self) -> Result<(), String> {
+        let first = self.words.add(&[])?;
+        self.push(Kind::Namespace, false, [first, 0], 0);
+        Ok(())
+    }
+
+    fn push(&mut self, kind: Kind, not: bool, [first, second]: [u32; 2], dynamic: u16) {
         self.conditions.push(layout::Condition {
             kind: kind as u8,
             negated: not.into(),
+            dynamic,
             first,
             second,
-            ..layout::Condition::default()
         });
     }
 
@@ -191,9 +207,13 @@ impl Compiler {
             Test::EitherPort(ports) => (Kind::EitherPort, self.ports(ports)?, 0),
             Test::OriginalPort(ports) => (Kind::OriginalDestinationPort, self.ports(ports)?, 0),
             Test::Flags(flags) => (Kind::TcpFlags, flags.value.into(), flags.mask.into()),
-            Test::Source(addresses) => self.addresses(Kind::Source, addresses)?,
-            Test::Destination(addresses) => self.addresses(Kind::Destination, addresses)?,
-            Test::Original(addresses) => self.addresses(Kind::OriginalDestination, addresses)?,
+            Test::Source(addresses)
+            | Test::Destination(addresses)
+            | Test::Original(addresses)
+            | Test::Dynamic(_, _, addresses) => {
+                let (v4, v6) = self.addresses(addresses)?;
+                (address_kind(&condition.test), v4, v6)
+            }
             Test::Input(devices) => (Kind::Input, self.devices(devices)?, 0),
             Test::Output(devices) => (Kind::Output, self.devices(devices)?, 0),
             Test::Mark(value, mask) => (Kind::Mark, *value, *mask),
@@ -202,7 +222,11 @@ impl Compiler {
             Test::Classid(ranges) => (Kind::Classid, self.ranges32.add(ranges)?, 0),
             Test::Uid(ranges) => (Kind::Uid, self.ranges32.add(ranges)?, 0),
         };
-        self.push(kind, condition.not, first, second);
+        let dynamic = match &condition.test {
+            Test::Dynamic(_, set, _) => u16::try_from(set + 1).map_err(|_| too_large())?,
+            _ => 0,
+        };
+        self.push(kind, condition.not, [first, second], dynamic);
         Ok(())
     }
 
@@ -215,19 +239,15 @@ impl Compiler {
         Ok(number)
     }
 
-    fn addresses(
-        &mut self,
-        kind: Kind,
-        addresses: &Arc<Addresses>,
-    ) -> Result<(Kind, u32, u32), String> {
+    fn addresses(&mut self, addresses: &Arc<Addresses>) -> Result<(u32, u32), String> {
         let known = Arc::as_ptr(addresses);
-        if let Some((v4, v6)) = self.addresses.get(&known) {
-            return Ok((kind, *v4, *v6));
+        if let Some(numbers) = self.addresses.get(&known) {
+            return Ok(*numbers);
         }
         let v4 = self.ranges32.add(&addresses.v4)?;
         let v6 = self.ranges128.add(&addresses.v6)?;
         self.addresses.insert(known, (v4, v6));
-        Ok((kind, v4, v6))
+        Ok((v4, v6))
     }
 
     fn devices(&mut self, devices: &[Device]) -> Result<u32, String> {
@@ -257,6 +277,7 @@ impl Compiler {
             conditions: number(self.conditions.len())?,
             namespaces: number(namespaces.len())?,
             text: number(program.text.len())?,
+            dynamics: number(self.dynamics.len())?,
             defaults: program.defaults.map(basic),
             malformed: basic(program.malformed),
             fragments: basic(program.fragments),
@@ -309,9 +330,22 @@ impl Compiler {
             trees: &[],
             nodes: &[],
             entries: &[],
+            dynamics: &self.dynamics,
             homes: &[],
             text: &[],
         }
+    }
+}
+
+/// What a test of an address is about.
+fn address_kind(test: &Test) -> Kind {
+    match test {
+        Test::Dynamic(Bound::From, ..) => Kind::DynamicSource,
+        Test::Dynamic(Bound::To, ..) => Kind::DynamicDestination,
+        Test::Dynamic(Bound::Original, ..) => Kind::DynamicOriginalDestination,
+        Test::Destination(_) => Kind::Destination,
+        Test::Original(_) => Kind::OriginalDestination,
+        _ => Kind::Source,
     }
 }
 

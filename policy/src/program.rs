@@ -2,8 +2,9 @@
 
 //! A policy whose names have become numbers: what the compiler takes.
 
-use crate::ast::{Basic, Clause, Device, Flags, Limit, NewNamespaces, Place, Verdict};
+use crate::ast::{Basic, Bound, Clause, Device, Flags, Limit, NewNamespaces, Place, Verdict};
 use crate::ranges::Addresses;
+use crate::sets::Set;
 use crate::source::Position;
 use nftrace_core::policy::layout::{Cgroup, Range32};
 use std::sync::Arc;
@@ -21,8 +22,31 @@ pub struct Program {
     pub fragments: Basic,
     /// For namespaces that are born later; none: as for all.
     pub new: Option<NewNamespaces>,
+    /// Sets that change while it is in force, in the order of their names.
+    pub dynamics: Vec<ProgramSet>,
     /// The whole policy as text, a statement a line.
     pub text: String,
+}
+
+/// A set that changes while the policy is in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgramSet {
+    /// Its name.
+    pub name: String,
+    /// Where that is in [`Program::text`].
+    pub name_at: usize,
+    /// What it begins with.
+    pub addresses: Arc<Addresses>,
+}
+
+impl From<(&str, &Set)> for ProgramSet {
+    fn from((name, set): (&str, &Set)) -> Self {
+        Self {
+            name: name.to_string(),
+            name_at: 0,
+            addresses: Arc::clone(&set.addresses),
+        }
+    }
 }
 
 /// One rule.
@@ -109,6 +133,9 @@ pub enum Test {
     Classid(Vec<Range32>),
     /// Users.
     Uid(Vec<Range32>),
+    /// An end's address: in the dynamic set of this number in [`Program::dynamics`], or one
+    /// of those that are named besides.
+    Dynamic(Bound, usize, Arc<Addresses>),
 }
 
 /// The identity of a rule: FNV-1a, 64 bits, of its canonical text in UTF-8 and of the four

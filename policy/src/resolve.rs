@@ -9,8 +9,8 @@ use crate::ast::{
 use crate::check;
 use crate::diagnostic::{Diagnostic, Report};
 use crate::load::Document;
-use crate::program::{identity, Condition, Program, ProgramRule, Test};
-use crate::ranges::{range32, sort32, Addresses};
+use crate::program::{identity, Condition, Program, ProgramRule, ProgramSet, Test};
+use crate::ranges::{range32, sort, Addresses};
 use nftrace_core::policy::layout::{Cgroup, Range32, IPV4, IPV6};
 use nftrace_core::policy::{
     STATE_ESTABLISHED, STATE_INVALID, STATE_NEW, STATE_RELATED, STATE_UNTRACKED,
@@ -63,8 +63,11 @@ pub fn resolve(document: &Document, resolver: &dyn Resolver) -> Result<Program, 
         malformed: Basic::Drop,
         fragments: Basic::Accept,
         new: None,
+        dynamics: Vec::new(),
         text: String::new(),
     };
+    let sets = document.sets.dynamics();
+    program.dynamics = sets.map(ProgramSet::from).collect();
     defaults(document, &mut program);
     let mut equal = HashMap::<String, u32>::new();
     let mut found = Vec::new();
@@ -73,6 +76,12 @@ pub fn resolve(document: &Document, resolver: &dyn Resolver) -> Result<Program, 
         let text = statement.to_string();
         program.text += &text;
         program.text += "\n";
+        if let Statement::Set(set) = statement {
+            let mut sets = program.dynamics.iter_mut();
+            if let Some(dynamic) = sets.find(|dynamic| dynamic.name == set.name) {
+                dynamic.name_at = text_at + "set ".len();
+            }
+        }
         let Statement::Rule(rule) = statement else {
             continue;
         };
@@ -253,7 +262,7 @@ impl Resolving<'_> {
             return;
         }
         let mut ranges: Vec<Range32> = possible.iter().map(|one| range32(one.0, one.0)).collect();
-        sort32(&mut ranges);
+        sort(&mut ranges);
         let clause = if self.rule.protocols.is_some() {
             Clause::Protocols
         } else {
@@ -302,6 +311,9 @@ impl Resolving<'_> {
                 .for_each(|address| more.push((*address).into()));
             more.sort();
         }
+        if self.dynamic(bound, addresses, &all) {
+            return;
+        }
         // Addresses of one family make the rule one of that family, negated or not.
         match (all.v4.is_empty(), all.v6.is_empty()) {
             (false, true) => self.families &= IPV4,
@@ -309,6 +321,30 @@ impl Resolving<'_> {
             _ => {}
         }
         self.add(clause, addresses.not, test(all));
+    }
+
+    /// Adds conditions about dynamic sets, and about what is named beside them; says whether
+    /// there are any. What is in them is of no family.
+    fn dynamic(
+        &mut self,
+        bound: Bound,
+        operand: &Operand<Address>,
+        besides: &Arc<Addresses>,
+    ) -> bool {
+        let sets: Vec<usize> = operand
+            .items
+            .iter()
+            .filter_map(|address| match address {
+                Address::Set(name) => self.document.sets.number(name),
+                _ => None,
+            })
+            .collect();
+        // In none of several, where the operand is negated.
+        for set in &sets {
+            let test = Test::Dynamic(bound, *set, Arc::clone(besides));
+            self.add(Clause::Addresses(bound), operand.not, test);
+        }
+        !sets.is_empty()
     }
 
     fn socket(&mut self) {
@@ -334,13 +370,13 @@ impl Resolving<'_> {
                 .iter()
                 .map(|one| range32(*one, *one))
                 .collect();
-            sort32(&mut ranges);
+            sort(&mut ranges);
             self.add(Clause::Classid, classids.not, Test::Classid(ranges));
         }
         if let Some(users) = &rule.uid {
             let range = |one: &crate::ast::IdRange| range32(one.first(), one.last());
             let mut ranges = users.items.iter().map(range).collect();
-            sort32(&mut ranges);
+            sort(&mut ranges);
             self.add(Clause::Uid, users.not, Test::Uid(ranges));
         }
     }

@@ -8,6 +8,7 @@ use crate::parse;
 use crate::ranges::{self, Addresses};
 use crate::source::Span;
 use crate::words;
+use nftrace_core::policy::dynamic::{MAX_NAME, MAX_RANGES, MAX_SETS};
 use nftrace_core::policy::layout::Range32;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub(crate) struct Set {
     pub(crate) ports: Arc<Vec<Range32>>,
     /// Whether what is in it changes without the policy: it is in a file of its own.
     pub(crate) is_in_file: bool,
+    /// Whether it changes while the policy is in force.
+    pub(crate) is_dynamic: bool,
 }
 
 /// All sets by name.
@@ -76,6 +79,17 @@ pub(crate) struct Sets(BTreeMap<String, Set>);
 impl Sets {
     pub(crate) fn get(&self, name: &str) -> Option<&Set> {
         self.0.get(name)
+    }
+
+    /// The dynamic set of that name.
+    pub(crate) fn dynamic(&self, name: &str) -> Option<&Set> {
+        self.get(name).filter(|set| set.is_dynamic)
+    }
+
+    /// All dynamic sets, in the order of their names.
+    pub(crate) fn dynamics(&self) -> impl Iterator<Item = (&str, &Set)> {
+        let all = self.0.iter().filter(|(_, set)| set.is_dynamic);
+        all.map(|(name, set)| (name.as_str(), set))
     }
 
     /// The ports that are meant, those of sets among them.
@@ -97,15 +111,15 @@ impl Sets {
                 }
             }
         }
-        ranges::sort32(&mut ports);
+        ranges::sort(&mut ports);
         Arc::new(ports)
     }
 
     /// The addresses that are written, those of sets among them; not those of containers
-    /// and the like.
+    /// and the like, nor those of dynamic sets.
     pub(crate) fn addresses(&self, items: &[Address]) -> Arc<Addresses> {
         if let [Address::Set(name)] = items {
-            let set = self.get(name);
+            let set = self.get(name).filter(|set| !set.is_dynamic);
             return set
                 .map(|set| Arc::clone(&set.addresses))
                 .unwrap_or_default();
@@ -115,7 +129,7 @@ impl Sets {
             match item {
                 Address::Range(range) => addresses.push(*range),
                 Address::Set(name) => {
-                    if let Some(set) = self.get(name) {
+                    if let Some(set) = self.get(name).filter(|set| !set.is_dynamic) {
                         addresses.extend(&set.addresses);
                     }
                 }
@@ -124,6 +138,11 @@ impl Sets {
         }
         addresses.sort();
         Arc::new(addresses)
+    }
+
+    /// The number of the dynamic set of that name, from 0, in the order of names.
+    pub(crate) fn number(&self, name: &str) -> Option<usize> {
+        self.dynamics().position(|(one, _)| one == name)
     }
 
     /// The error for a set that there is not.
@@ -174,6 +193,7 @@ impl Sets {
                     whole,
                     elements,
                     is_in_file,
+                    is_dynamic: set.dynamic,
                 },
             );
         }
@@ -181,6 +201,13 @@ impl Sets {
         let names: Vec<String> = defined.keys().cloned().collect();
         for name in names {
             sets.complete(&name, &mut defined, &mut Vec::new(), report);
+        }
+        if let Some((_, set)) = sets.dynamics().nth(MAX_SETS) {
+            let message = format!("there are more than {MAX_SETS} dynamic sets");
+            let error = Diagnostic::error(set.span, message);
+            report
+                .diagnostics
+                .push(error.help("the packets of one rule may be those of one set"));
         }
         sets
     }
@@ -212,6 +239,14 @@ impl Sets {
             }
             self.complete(&inner, defined, outer, report);
             match self.get(&inner) {
+                Some(dynamic) if dynamic.is_dynamic => {
+                    let message = format!("`{inner}` is dynamic: it cannot be in another set");
+                    let help = format!("name both in the rule: from {{ @{name}, @{inner} }}");
+                    let error = Diagnostic::error(span, message)
+                        .other(dynamic.span, "it is defined here")
+                        .help(help);
+                    report.diagnostics.push(error);
+                }
                 Some(inner) => {
                     set.elements.addresses.extend(&inner.addresses);
                     set.elements.ports.extend(inner.ports.iter());
@@ -244,7 +279,15 @@ impl Sets {
             report.diagnostics.push(error);
         }
         elements.addresses.sort();
-        ranges::sort32(&mut elements.ports);
+        ranges::sort(&mut elements.ports);
+        let mut kind = kind;
+        if set.is_dynamic {
+            if let Some((message, help)) = not_dynamic(name, &elements) {
+                let error = Diagnostic::error(set.span, message).help(help);
+                report.diagnostics.push(error);
+            }
+            kind = Some(SetKind::Addresses);
+        }
         self.0.insert(
             name.to_string(),
             Set {
@@ -253,8 +296,27 @@ impl Sets {
                 addresses: Arc::new(elements.addresses),
                 ports: Arc::new(elements.ports),
                 is_in_file: set.is_in_file,
+                is_dynamic: set.is_dynamic,
             },
         );
+    }
+}
+
+/// Why a set cannot be dynamic, and what to do about it.
+fn not_dynamic(name: &str, elements: &Elements) -> Option<(String, String)> {
+    let ranges = elements.addresses.v4.len() + elements.addresses.v6.len();
+    if !elements.ports.is_empty() {
+        let help = "leave `dynamic` out: only sets of addresses can change while a policy holds";
+        Some((format!("the dynamic set `{name}` has ports"), help.into()))
+    } else if name.len() > MAX_NAME {
+        let message = format!("the name of a dynamic set has at most {MAX_NAME} letters");
+        Some((message, "find a shorter one".into()))
+    } else if ranges > MAX_RANGES {
+        let message = format!("the dynamic set `{name}` has {ranges} ranges");
+        let help = format!("it can have {MAX_RANGES}; make two of it");
+        Some((message, help))
+    } else {
+        None
     }
 }
 
@@ -267,6 +329,7 @@ struct Defined {
     whole: Span,
     elements: Elements,
     is_in_file: bool,
+    is_dynamic: bool,
 }
 
 /// So many errors of one file are shown.

@@ -79,6 +79,8 @@ command)
 	keep rollback "$NFTRACE" rollback
 	keep flush "$NFTRACE" flush
 	keep panic "$NFTRACE" panic drop
+	keep ban "$NFTRACE" set add banned 192.0.2.7
+	keep sets "$NFTRACE" set list
 	keep explain "$NFTRACE" explain 'tcp 10.0.0.1:1 > 10.0.0.2:2' --at local_in
 	keep doctor "$NFTRACE" doctor
 	keep recorded ls /tmp/new.nft

@@ -66,6 +66,7 @@ pub fn plainly(status: &Status) -> Loading {
         epoch: status.epoch,
         trial: None,
         expected: None,
+        keep_sets: false,
     }
 }
 

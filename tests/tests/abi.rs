@@ -56,7 +56,7 @@ fn the_command_refuses_a_module_of_another_version_and_leaves_it_alone() {
     );
     for name in [
         "watch", "record", "path", "show", "set", "off", "load", "try", "agent", "policy",
-        "counters", "history", "confirm", "rollback", "flush", "panic", "explain",
+        "counters", "history", "confirm", "rollback", "flush", "panic", "ban", "sets", "explain",
     ] {
         let said = errors(&report, name);
         assert_eq!(codes[name], 1, "{name}: {said}");

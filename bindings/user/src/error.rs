@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use nftrace_core::abi::ABI;
+use nftrace_core::policy::dynamic::{MAX_BYTES, MAX_RANGES};
 use nftrace_core::policy::Refusal;
 use rustix::io::Errno;
 
@@ -110,6 +111,31 @@ pub enum Error {
          and try again"
     )]
     PolicyStale,
+    /// No policy is in force.
+    #[error("no policy is in force; 'nftrace load FILE' loads one")]
+    NoPolicy,
+    /// The policy in force has no dynamic set of that name.
+    #[error("the policy in force has no dynamic set '{name}'; 'nftrace set list' shows those that it has")]
+    NoSet {
+        /// Which one was asked for.
+        name: String,
+    },
+    /// More elements at once than the module takes.
+    #[error(
+        "these are too many: a dynamic set has at most {MAX_RANGES} ranges; nothing was changed"
+    )]
+    SetTooMany,
+    /// The set would have more elements than the module allows.
+    #[error("{}; nothing was changed", full(name, *all))]
+    SetFull {
+        /// The set.
+        name: String,
+        /// All sets of the policy together are meant.
+        all: bool,
+    },
+    /// The kernel has not so much memory.
+    #[error("the kernel has no memory for the set; nothing was changed")]
+    SetNoMemory,
     /// There is no such generation.
     #[error("{}", no_generation(*generation))]
     NoGeneration {
@@ -141,6 +167,15 @@ fn reason(refusal: &Option<Refusal>) -> String {
     refusal
         .as_ref()
         .map_or_else(String::new, |refusal| format!(": {refusal}"))
+}
+
+fn full(name: &str, all: bool) -> String {
+    if all {
+        let most = MAX_BYTES >> 20;
+        format!("all dynamic sets together would take more than {most} MiB of the kernel's memory")
+    } else {
+        format!("the set '{name}' would have more than {MAX_RANGES} ranges")
+    }
 }
 
 fn no_generation(generation: Option<u32>) -> String {

@@ -14,8 +14,10 @@ mod map;
 pub mod misuse;
 pub mod netns;
 mod policy;
+mod sets;
 
 pub use device::{Device, Start, DEFAULT_PATH};
 pub use error::{Error, Result};
 pub use map::{MappedReader, Rings};
 pub use policy::Loading;
+pub use sets::{SetChanged, SetContents};

@@ -5,7 +5,7 @@
 use nftrace_core::abi::{Buffer, ABI};
 use nftrace_core::policy::control::{
     Blob, Change, Count, Entry, Load, Status, ANY, IOC_BLOB, IOC_CHANGE, IOC_COUNTS, IOC_HISTORY,
-    IOC_LOAD, IOC_STATUS, MISSING, NO_BRIDGE,
+    IOC_LOAD, IOC_STATUS, KEEP_SETS, MISSING, NO_BRIDGE,
 };
 use nftrace_core::policy::{Flaw, Refusal};
 use rustix::io::Errno;
@@ -26,6 +26,8 @@ pub struct Loading {
     pub trial: Option<u32>,
     /// The generation that has to be in force now.
     pub expected: Option<u32>,
+    /// Whether dynamic sets that the policy in force has too keep what is in them.
+    pub keep_sets: bool,
 }
 
 /// A policy that the module has taken.
@@ -69,6 +71,7 @@ impl Device {
             epoch: loading.epoch,
             trial: loading.trial.unwrap_or(0),
             expected: loading.expected.unwrap_or(ANY),
+            flags: if loading.keep_sets { KEEP_SETS } else { 0 },
             ..Load::default()
         };
         // SAFETY: IOC_LOAD reads and writes a `Load`, any bytes of which are one.
@@ -228,7 +231,7 @@ impl Device {
         }
     }
 
-    fn failed<'a>(&'a self, action: &'static str) -> impl Fn(Errno) -> Error + 'a {
+    pub(crate) fn failed<'a>(&'a self, action: &'static str) -> impl Fn(Errno) -> Error + 'a {
         move |errno| match errno {
             Errno::PROTONOSUPPORT => Error::Abi {
                 module: self.info().abi,

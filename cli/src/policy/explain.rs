@@ -12,7 +12,8 @@ use nftrace_policy::explain::{
 };
 use nftrace_policy::Blob;
 
-use super::kept::{kept, tables};
+use super::kept::tables;
+use super::live;
 use super::resolver::Live;
 use super::source::{build, read, Unknown};
 use super::test::cases;
@@ -124,7 +125,7 @@ fn in_force(device: &DeviceArgs) -> anyhow::Result<Blob> {
     let device = device
         .open()
         .context("the policy in force cannot be asked for (--policy FILE explains a file's)")?;
-    let (_, blob) = kept(&device, None)?
+    let (_, blob) = live::in_force(&device)?
         .context("no policy is in force: everything passes; --policy FILE explains a file's")?;
     Ok(blob)
 }

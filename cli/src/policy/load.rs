@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use nftrace_core::policy::control::{Status, MAX_TRIAL, PANIC_OFF};
 use nftrace_device::{Device, Loading};
-use nftrace_policy::Blob;
+use nftrace_policy::{dynamic_name_of, Blob};
 
-use super::kept::{kept, tables};
+use super::kept::tables;
+use super::live::{in_force, keeping, ranges};
 use super::resolver::Live;
 use super::safety::{damage, Cut, Damage};
 use super::source::{build, read, size, Compiled, Unknown};
@@ -59,6 +60,9 @@ struct CommonArgs {
     /// Even if it cuts the SSH connection over which this runs
     #[arg(long)]
     force: bool,
+    /// Dynamic sets that the policy in force has too, by their names, keep what is in them
+    #[arg(long)]
+    keep_sets: bool,
     /// Names of containers that are not there mean nothing, instead of being errors
     #[arg(long)]
     allow_unknown: bool,
@@ -109,8 +113,8 @@ fn run(args: &CommonArgs, trial: Option<u32>) -> anyhow::Result<ExitCode> {
     };
     let compiled = build(&document, &Live::new()?, unknown)?;
     let compiled_in = start.elapsed();
-    let old = kept(&device, None)?;
-    let found = find_damage(&compiled, old.as_ref().map(|(_, blob)| blob))?;
+    let old = in_force(&device)?.map(|(_, blob)| blob);
+    let found = find_damage(&compiled, old.as_ref(), args.keep_sets)?;
     if let Some(own) = &found.own {
         anyhow::ensure!(args.force, refusal(own, &compiled));
         eprintln!(
@@ -126,10 +130,14 @@ fn run(args: &CommonArgs, trial: Option<u32>) -> anyhow::Result<ExitCode> {
             epoch: status.epoch,
             trial,
             expected: Some(status.generation),
+            keep_sets: args.keep_sets,
         },
     )?;
     let loaded_in = start.elapsed();
     say(&device, taken.generation, &compiled, trial, &status)?;
+    if let Some(old) = old.filter(|_| !args.keep_sets) {
+        begun_anew(&old, &compiled.blob)?;
+    }
     if args.verbose {
         writeln!(
             output::standard(),
@@ -143,9 +151,40 @@ fn run(args: &CommonArgs, trial: Option<u32>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn find_damage(compiled: &Compiled, old: Option<&Blob>) -> anyhow::Result<Damage> {
+/// Says which dynamic sets have lost what was in them.
+fn begun_anew(old: &Blob, new: &Blob) -> anyhow::Result<()> {
+    let (old, new) = (tables(old)?, tables(new)?);
+    for dynamic in new.dynamics {
+        let name = new.dynamic_name(dynamic);
+        let before = old.find_dynamic(name);
+        let Some(before) = before.and_then(|number| old.dynamics.get(number)) else {
+            continue;
+        };
+        let (before, now) = (old.elements(before), new.elements(dynamic));
+        if before != now {
+            let count = |len: usize| ranges(u32::try_from(len).unwrap_or(u32::MAX));
+            eprintln!(
+                "nftrace: the set '{}' begins anew with {}, in place of {}; --keep-sets keeps them",
+                dynamic_name_of(&new, dynamic),
+                count(now.len()),
+                count(before.len()),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn find_damage(
+    compiled: &Compiled,
+    old: Option<&Blob>,
+    keeps_sets: bool,
+) -> anyhow::Result<Damage> {
+    let kept = match old {
+        Some(old) if keeps_sets => Some(keeping(&compiled.blob, old)?),
+        _ => None,
+    };
     let old = old.map(tables).transpose()?;
-    let new = tables(&compiled.blob)?;
+    let new = tables(kept.as_ref().unwrap_or(&compiled.blob))?;
     Ok(damage(&new, old.as_ref(), &Names::snapshot()))
 }
 

@@ -203,6 +203,11 @@ fn parse_ssh(text: &str) -> Option<Connection> {
     })
 }
 
+/// Whether the connection over which this runs has one of these addresses at an end.
+pub(crate) fn concerns_own(has: impl Fn(IpAddr) -> bool) -> bool {
+    own_ssh().is_some_and(|(_, own)| has(own.original.src) || has(own.original.dst))
+}
+
 /// Whether the policy would cut the connection over which it is loaded.
 fn own_cut(tables: &Tables<'_>, names: &Names) -> Option<Cut> {
     let (pid, connection) = own_ssh()?;

@@ -15,6 +15,7 @@ use nftrace_policy::{rule_text_of, text_of};
 use serde::Serialize;
 
 use super::kept::{kept, tables};
+use super::live::{ranges, sizes, Size};
 use super::source::size;
 use crate::names::Names;
 use crate::output;
@@ -94,6 +95,9 @@ struct Shown {
     rules: Vec<Rule>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     defaults: Vec<Default>,
+    /// Dynamic sets, and how large they are now.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sets: BTreeMap<String, Size>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -110,7 +114,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         true => Some(Counters::of(&device.counts()?, args.namespaces)?),
         false => None,
     };
-    let shown = shown(generation, &status, &tables, counted.as_ref());
+    let mut shown = shown(generation, &status, &tables, counted.as_ref());
+    shown.sets.extend(sizes(&device, generation, &tables)?);
     let mut out = output::standard();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&shown)?)?;
@@ -203,6 +208,7 @@ fn shown(
         defaults: counters
             .map(|counters| defaults(tables, counters))
             .unwrap_or_default(),
+        sets: BTreeMap::new(),
     }
 }
 
@@ -263,6 +269,19 @@ fn terse(line: &str) -> String {
     )
 }
 
+/// How large a dynamic set is now, behind the statement that declares it.
+fn size_now(line: &str, sets: &BTreeMap<String, Size>) -> String {
+    let mut words = line.split(' ');
+    let name = match (words.next(), words.next(), words.next()) {
+        (Some("set"), Some(name), Some("dynamic")) => name,
+        _ => return String::new(),
+    };
+    match sets.get(name) {
+        Some(size) => format!("  # {} now: nftrace set list {name}", ranges(size.total())),
+        None => String::new(),
+    }
+}
+
 fn since(seconds: Option<f64>) -> String {
     match seconds {
         None => "never".to_owned(),
@@ -304,7 +323,7 @@ fn print(
             } else {
                 terse(line)
             };
-            writeln!(out, "{line}")?;
+            writeln!(out, "{line}{}", size_now(&line, &shown.sets))?;
         }
         return Ok(());
     };
@@ -358,6 +377,17 @@ mod tests {
         assert!(short.len() < 160 && short.contains("more"), "{short}");
         let rule = format!("drop from {{ {} }}", elements.join(", "));
         assert_eq!(terse(&rule), rule);
+    }
+
+    #[test]
+    fn a_dynamic_set_is_shown_with_its_size_now() {
+        let sets = BTreeMap::from([("banned".to_owned(), Size { ipv4: 2, ipv6: 1 })]);
+        assert_eq!(
+            size_now("set banned dynamic = { 192.0.2.7 }", &sets),
+            "  # 3 ranges now: nftrace set list banned"
+        );
+        assert_eq!(size_now("set banned = { 192.0.2.7 }", &sets), "");
+        assert_eq!(size_now("drop from @banned", &sets), "");
     }
 
     #[test]

@@ -37,7 +37,8 @@ impl Display for Include {
 
 impl Display for Set {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(f, "set {} = ", self.name)?;
+        let dynamic = if self.dynamic { " dynamic" } else { "" };
+        write!(f, "set {}{dynamic} = ", self.name)?;
         match &self.source {
             SetSource::File(path) => write!(f, "file {}", Quoted(path)),
             SetSource::List(elements) if elements.is_empty() => f.write_str("{}"),

@@ -44,7 +44,7 @@ impl Policy {
 pub enum Statement {
     /// `include "FILE"`
     Include(Include),
-    /// `set NAME = …`
+    /// `set NAME [dynamic] = …`
     Set(Set),
     /// `default …`
     Default(Default),
@@ -74,12 +74,14 @@ pub struct Include {
     pub at: Spans,
 }
 
-/// `set NAME = …`
+/// `set NAME [dynamic] = …`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Set {
     /// Its name, without the `@`.
     pub name: String,
-    /// What is in it.
+    /// Whether it changes while the policy is in force: `nftrace set add`.
+    pub dynamic: bool,
+    /// What is in it; at first, if it is dynamic.
     pub source: SetSource,
     /// Where it stands.
     pub at: Spans,

@@ -35,7 +35,7 @@ fn by_protocol(rule: &Rule) -> u8 {
 }
 
 /// The families of the addresses that are written; both where that is not all that
-/// there are: containers and files change.
+/// there are: containers, files and dynamic sets change.
 fn by_addresses(addresses: &Operand<Address>, sets: &Sets) -> u8 {
     let mut families = 0;
     for address in &addresses.items {
@@ -43,7 +43,7 @@ fn by_addresses(addresses: &Operand<Address>, sets: &Sets) -> u8 {
             Address::Range(range) if range.first().is_ipv4() => IPV4,
             Address::Range(_) => IPV6,
             Address::Set(name) => match sets.get(name) {
-                Some(set) if !set.is_in_file => {
+                Some(set) if !set.is_in_file && !set.is_dynamic => {
                     let v4 = if set.addresses.v4.is_empty() { 0 } else { IPV4 };
                     let v6 = if set.addresses.v6.is_empty() { 0 } else { IPV6 };
                     v4 | v6

@@ -131,6 +131,7 @@ impl Check<'_> {
                     self.set(name, SetKind::Addresses, Clause::Addresses(bound));
                 }
             }
+            self.dynamic(end.addresses.as_ref(), bound);
             for port in items(end.ports.as_ref()) {
                 self.port(port, Clause::Ports(bound));
             }
@@ -160,6 +161,27 @@ impl Check<'_> {
             let error = Diagnostic::error(span, message).other(set.span, "it is defined here");
             self.report(error);
         }
+    }
+
+    /// A packet is compared with one dynamic set at a time; that it is in none of several
+    /// is more than one comparison.
+    fn dynamic(&mut self, operand: Option<&Operand<Address>>, bound: Bound) {
+        let all = items(operand).iter();
+        let mut dynamic = all.filter_map(|address| match address {
+            Address::Set(name) => self.sets.dynamic(name).map(|_| name),
+            _ => None,
+        });
+        let (Some(first), Some(second)) = (dynamic.next(), dynamic.next()) else {
+            return;
+        };
+        if operand.is_some_and(|operand| operand.not) {
+            return;
+        }
+        let span = self.at().clause(Clause::Addresses(bound));
+        let span = self.files.find(span, &format!("@{second}"));
+        let message = format!("`{first}` and `{second}` are both dynamic");
+        let error = Diagnostic::error(span, message);
+        self.report(error.help("make two rules of it, one for each"));
     }
 
     fn namespaces(&mut self) {

@@ -78,7 +78,11 @@ fn has_bits(all: [u128; 2], some: [u128; 2]) -> bool {
 
 impl<'a> Known<'a> {
     fn of(rule: &'a Rule, sets: &Sets) -> Self {
-        let is_fixed = |one: &Address| matches!(one, Address::Range(_) | Address::Set(_));
+        let is_fixed = |one: &Address| match one {
+            Address::Range(_) => true,
+            Address::Set(name) => sets.dynamic(name).is_none(),
+            _ => false,
+        };
         Self {
             rule,
             places: places(rule)

@@ -54,9 +54,11 @@ impl Written {
 /// The clauses that a condition may come from.
 fn clauses(kind: Kind) -> &'static [Clause] {
     match kind {
-        Kind::Source => &[Clause::Addresses(Bound::From)],
-        Kind::Destination => &[Clause::Addresses(Bound::To)],
-        Kind::OriginalDestination => &[Clause::Addresses(Bound::Original)],
+        Kind::Source | Kind::DynamicSource => &[Clause::Addresses(Bound::From)],
+        Kind::Destination | Kind::DynamicDestination => &[Clause::Addresses(Bound::To)],
+        Kind::OriginalDestination | Kind::DynamicOriginalDestination => {
+            &[Clause::Addresses(Bound::Original)]
+        }
         Kind::SourcePort => &[Clause::Ports(Bound::From)],
         Kind::DestinationPort => &[Clause::Ports(Bound::To)],
         Kind::OriginalDestinationPort => &[Clause::Ports(Bound::Original)],
@@ -111,18 +113,20 @@ pub(super) fn fact(kind: Kind, asked: &Asked<'_>) -> String {
         None => format!("no local socket is given: {option}"),
     };
     match kind {
-        Kind::Source => format!("the source is {}", packet.src),
-        Kind::Destination => format!("the destination is {}", packet.dst),
-        Kind::OriginalDestination | Kind::OriginalDestinationPort => {
-            match asked.original_destination() {
-                Some((address, Some(port))) => {
-                    let shown = SocketAddr::new(address, port);
-                    format!("the connection first went to {shown}")
-                }
-                Some((address, None)) => format!("the connection first went to {address}"),
-                None => "conntrack knows no connection".to_string(),
-            }
+        Kind::Source | Kind::DynamicSource => format!("the source is {}", packet.src),
+        Kind::Destination | Kind::DynamicDestination => {
+            format!("the destination is {}", packet.dst)
         }
+        Kind::OriginalDestination
+        | Kind::OriginalDestinationPort
+        | Kind::DynamicOriginalDestination => match asked.original_destination() {
+            Some((address, Some(port))) => {
+                let shown = SocketAddr::new(address, port);
+                format!("the connection first went to {shown}")
+            }
+            Some((address, None)) => format!("the connection first went to {address}"),
+            None => "conntrack knows no connection".to_string(),
+        },
         Kind::SourcePort => packet.ports().map_or_else(no_ports, |ports| {
             format!("the source port is {}", ports.src)
         }),

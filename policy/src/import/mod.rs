@@ -243,6 +243,7 @@ fn set(rules: &model::Ruleset, name: &str) -> Result<Statement, String> {
     };
     let elements: Option<Vec<Element>> = ranges.iter().map(element).collect();
     Ok(Statement::Set(Set {
+        dynamic: false,
         name: name.to_string(),
         source: SetSource::List(elements.ok_or_else(problem)?),
         at: Spans::default(),

@@ -66,6 +66,7 @@ impl Parser<'_> {
         at.clauses.push((Clause::Subject, self.span(token)));
         let mut set = Set {
             name,
+            dynamic: self.take("dynamic"),
             source: SetSource::List(Vec::new()),
             at,
         };

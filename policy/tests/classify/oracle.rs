@@ -3,7 +3,7 @@
 //! What a policy means, as simply as it can be said: over the statements themselves,
 //! without an index, without compiled sets.
 
-use crate::universe::{World, HOST};
+use crate::universe::{World, DYNAMIC, HOST};
 use nftrace_core::packet::{Packet, Protocol, Transport};
 use nftrace_core::policy::{layout::Answer, Action, By};
 use nftrace_policy::ast::*;
@@ -182,7 +182,7 @@ fn facts(policy: &Policy, rule: &Rule, world: &World, packet: &Packet) -> Vec<Op
     for (end, address, port) in ends {
         let Some(end) = end else { continue };
         if let Some(addresses) = &end.addresses {
-            say(Some(has_address(policy, addresses, address)));
+            say(Some(has_address(policy, world, addresses, address)));
         }
         if let Some(wanted) = &end.ports {
             say(Some(with_ports));
@@ -194,7 +194,7 @@ fn facts(policy: &Policy, rule: &Rule, world: &World, packet: &Packet) -> Vec<Op
     if let Some(end) = &rule.original {
         let original = world.original;
         if let Some(addresses) = &end.addresses {
-            let has = |(address, _)| has_address(policy, addresses, address);
+            let has = |(address, _)| has_address(policy, world, addresses, address);
             say(Some(original.is_some_and(has)));
         }
         if let Some(wanted) = &end.ports {
@@ -289,14 +289,40 @@ fn is_port(policy: &Policy, wanted: &Port, port: u16) -> bool {
     }
 }
 
+/// What is in a dynamic set that has changed.
+fn changed(world: &World, name: &str, address: IpAddr) -> Option<bool> {
+    let number = DYNAMIC.iter().position(|one| *one == name)?;
+    let live = world.live[number]?;
+    Some(match address {
+        IpAddr::V4(address) => live.v4.iter().any(|range| range.holds(address.to_bits())),
+        IpAddr::V6(address) => live.v6.iter().any(|range| {
+            let whole = |[upper, lower]: [u64; 2]| (u128::from(upper) << 64) | u128::from(lower);
+            (whole(range.low)..=whole(range.high)).contains(&address.to_bits())
+        }),
+    })
+}
+
 /// Whether an address is meant. An operand with addresses of one family is about that
-/// family only, negated or not.
-fn has_address(policy: &Policy, operand: &Operand<Address>, address: IpAddr) -> bool {
+/// family only, negated or not, unless there is a dynamic set among them.
+fn has_address(
+    policy: &Policy,
+    world: &World,
+    operand: &Operand<Address>,
+    address: IpAddr,
+) -> bool {
+    let is_dynamic =
+        |item: &&Address| matches!(item, Address::Set(name) if DYNAMIC.contains(&&**name));
+    let has_dynamic = operand.items.iter().any(|item| is_dynamic(&item));
+    let by_change = operand.items.iter().any(|item| match item {
+        Address::Set(name) => changed(world, name, address) == Some(true),
+        _ => false,
+    });
     let ranges: Vec<AddressRange> = operand
         .items
         .iter()
         .flat_map(|item| match item {
             Address::Range(range) => vec![*range],
+            Address::Set(name) if changed(world, name, address).is_some() => vec![],
             Address::Set(name) => elements(policy, name)
                 .iter()
                 .filter_map(|element| match element {
@@ -312,12 +338,12 @@ fn has_address(policy: &Policy, operand: &Operand<Address>, address: IpAddr) -> 
         })
         .collect();
     let of_family = |v4: bool| ranges.iter().any(|range| range.first().is_ipv4() == v4);
-    if of_family(!address.is_ipv4()) && !of_family(address.is_ipv4()) {
+    if !has_dynamic && of_family(!address.is_ipv4()) && !of_family(address.is_ipv4()) {
         return false;
     }
     let holds = |range: &AddressRange| {
         range.first().is_ipv4() == address.is_ipv4()
             && (range.first()..=range.last()).contains(&address)
     };
-    ranges.iter().any(holds) != operand.not
+    (by_change || ranges.iter().any(holds)) != operand.not
 }

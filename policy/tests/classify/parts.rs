@@ -2,6 +2,7 @@
 
 //! A blob taken apart, so that it can be put together wrongly.
 
+use nftrace_core::policy::dynamic::Dynamic;
 use nftrace_core::policy::forest::{Box4, Box6, Forest, Tree};
 use nftrace_core::policy::layout::{
     Cgroup, Condition, Header, Pattern, Range128, Range32, Rule, Span,
@@ -28,6 +29,7 @@ pub(crate) struct Parts {
     pub(crate) trees: Vec<Tree>,
     pub(crate) nodes: Vec<u64>,
     pub(crate) entries: Vec<u32>,
+    pub(crate) dynamics: Vec<Dynamic>,
     pub(crate) homes: Vec<u8>,
     pub(crate) text: Vec<u8>,
 }
@@ -53,6 +55,7 @@ impl Parts {
             trees: tables.trees.to_vec(),
             nodes: tables.nodes.to_vec(),
             entries: tables.entries.to_vec(),
+            dynamics: tables.dynamics.to_vec(),
             homes: tables.homes.to_vec(),
             text: tables.text.to_vec(),
         }
@@ -78,6 +81,7 @@ impl Parts {
             trees: &self.trees,
             nodes: &self.nodes,
             entries: &self.entries,
+            dynamics: &self.dynamics,
             homes: &self.homes,
             text: &self.text,
         }

@@ -34,7 +34,8 @@ fn endpoint() -> impl Strategy<Value = Option<Endpoint>> {
     };
     let address = prop_oneof![
         (0_u8..5, 0_u8..5, any::<bool>()).prop_map(range),
-        select(vec!["four", "six", "both", "none"]).prop_map(|name| Address::Set(name.into())),
+        select(vec!["four", "six", "both", "none", "banned", "known"])
+            .prop_map(|name| Address::Set(name.into())),
         select(vec!["web", "db", "bare"]).prop_map(|name| Address::Container(name.into())),
     ];
     let ends = (weighted(0.8, operand(address)), weighted(0.2, ports()));

@@ -4,7 +4,8 @@
 
 use etherparse::{PacketBuilder, TcpHeader};
 use nftrace_core::packet::{Fragment, Icmp as IcmpHeader, Packet, Ports, Protocol, Tcp, Transport};
-use nftrace_core::policy::layout::Cgroup;
+use nftrace_core::policy::dynamic::Elements;
+use nftrace_core::policy::layout::{Cgroup, Range128, Range32};
 use nftrace_core::policy::{self, Subject};
 use nftrace_core::record::Socket;
 use nftrace_policy::ast::*;
@@ -24,7 +25,50 @@ set both = { @four, fd00::1 }
 set none = {}
 set some = { 1, 3-4 }
 set more = { @some, 2 }
+set banned dynamic = { 10.0.0.1, 10.0.0.4, fd00::3 }
+set known dynamic = {}
 ";
+
+/// The dynamic sets by their numbers.
+pub(crate) const DYNAMIC: [&str; 2] = ["banned", "known"];
+
+const fn v4_range(low: u32, high: u32) -> Range32 {
+    Range32 {
+        low: 0x0a00_0000 + low,
+        high: 0x0a00_0000 + high,
+    }
+}
+
+const fn v6_range(low: u64, high: u64) -> Range128 {
+    const NET: u64 = 0xfd00 << 48;
+    Range128 {
+        low: [NET, low],
+        high: [NET, high],
+    }
+}
+
+/// What may be in one of them, besides what it begins with.
+const LIVE: [Elements<'static>; 4] = [
+    Elements { v4: &[], v6: &[] },
+    Elements {
+        v4: &[v4_range(0, 1), v4_range(3, 3)],
+        v6: &[],
+    },
+    Elements {
+        v4: &[v4_range(2, 4)],
+        v6: &[v6_range(0, 2), v6_range(4, 4)],
+    },
+    Elements {
+        v4: &[Range32 {
+            low: 0,
+            high: u32::MAX,
+        }],
+        v6: &[Range128 {
+            low: [0; 2],
+            high: [u64::MAX; 2],
+        }],
+    },
+];
 
 /// What surrounds a packet.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +81,8 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) original: Option<(IpAddr, Option<u16>)>,
     pub(crate) socket: Option<Owner>,
+    /// What has become of dynamic sets, of those that have changed.
+    pub(crate) live: [Option<Elements<'static>>; 2],
 }
 
 /// Whose socket it is.
@@ -141,6 +187,10 @@ impl Subject for World {
             .find(|(_, id, level)| (*id, *level) == (cgroup.id, cgroup.level))
             .expect("the resolver said so");
         path == *above || path.starts_with(&format!("{above}/"))
+    }
+
+    fn elements(&self, number: u16) -> Option<Elements<'_>> {
+        self.live[usize::from(number)]
     }
 }
 
@@ -260,7 +310,15 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
         cgroup,
     });
     let original = of((addresses(), of(small())).prop_map(|((address, _), port)| (address, port)));
-    let rest = (small(), select(State::ALL.to_vec()), original, of(owner));
+    let live = || of(select(LIVE.to_vec()));
+    let live = [live(), live()];
+    let rest = (
+        small(),
+        select(State::ALL.to_vec()),
+        original,
+        of(owner),
+        live,
+    );
     (
         1_u64..6,
         prop::bool::weighted(0.2),
@@ -269,7 +327,7 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
         rest,
     )
         .prop_map(
-            |(cookie, is_new, input, output, (mark, state, original, socket))| World {
+            |(cookie, is_new, input, output, (mark, state, original, socket, live))| World {
                 cookie,
                 is_new,
                 input,
@@ -278,6 +336,7 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
                 state,
                 original,
                 socket,
+                live,
             },
         )
 }

@@ -36,6 +36,16 @@ fn forest() -> Parts {
     parts(&text)
 }
 
+/// A rule that asks a dynamic set, and one that does not.
+fn dynamic() -> Parts {
+    parts(
+        "set banned dynamic = { 10.0.0.1, fd00::1 }\n\
+         set known dynamic = {}\n\
+         drop from @banned at local_in\n\
+         drop from 10.0.0.2 at local_in\n",
+    )
+}
+
 fn verdict(parts: &Parts) -> Result<Needs, Flaw> {
     parts
         .blob()
@@ -74,7 +84,7 @@ fn whatever_is_wrong_with_the_rules_of_a_blob_is_refused_by_its_name() {
             (Flaw::Header, |p| p.header.defaults[0] = 2),
             (Flaw::Header, |p| p.header.malformed = 3),
             (Flaw::Header, |p| p.header.new = 4),
-            (Flaw::Header, |p| p.header.reserved[6] = 1),
+            (Flaw::Header, |p| p.header.reserved[2] = 1),
             (Flaw::Spans, |p| p.spans[0][0].first = 1),
             (Flaw::Spans, |p| p.spans[0][0].count = 1),
             (Flaw::Spans, |p| p.spans[0][0].count = u32::MAX),
@@ -92,7 +102,7 @@ fn whatever_is_wrong_with_the_rules_of_a_blob_is_refused_by_its_name() {
             (Flaw::Rule, |p| p.rules[0].answer = 1),
             (Flaw::Rule, |p| p.rules[0].flags = 1 << 7),
             (Flaw::Rule, |p| p.rules[0].split4 = 1 << 6),
-            (Flaw::Condition, |p| p.conditions[0].kind = 19),
+            (Flaw::Condition, |p| p.conditions[0].kind = 22),
             (Flaw::Condition, |p| p.conditions[0].first = 99),
             (Flaw::Condition, |p| {
                 p.ranges32.last_mut().unwrap().high = 0x1_0000;
@@ -103,6 +113,78 @@ fn whatever_is_wrong_with_the_rules_of_a_blob_is_refused_by_its_name() {
             (Flaw::Text, |p| p.rules[0].text_len = u32::MAX),
         ],
     );
+}
+
+#[test]
+fn whatever_is_wrong_with_the_dynamic_sets_of_a_blob_is_refused_by_its_name() {
+    use nftrace_core::policy::dynamic::{MAX_RANGES, MAX_SETS};
+    use nftrace_core::policy::layout::{Range32, Span};
+    use nftrace_core::policy::Kind;
+    assert!(verdict(&dynamic()).is_ok());
+    all_are_refused(
+        dynamic,
+        &[
+            (Flaw::Size, |p| p.header.dynamics = 3),
+            (Flaw::Dynamic, |p| p.dynamics.swap(0, 1)),
+            (Flaw::Dynamic, |p| p.dynamics[1] = p.dynamics[0]),
+            (Flaw::Dynamic, |p| p.dynamics[0].name_len = 0),
+            (Flaw::Dynamic, |p| p.dynamics[0].name_len = 32),
+            (Flaw::Dynamic, |p| p.dynamics[0].name = u32::MAX),
+            (Flaw::Dynamic, |p| p.dynamics[0].first = 99),
+            (Flaw::Dynamic, |p| p.dynamics[0].second = 99),
+            (Flaw::Dynamic, |p| {
+                // One range too many.
+                let count = u32::try_from(MAX_RANGES).unwrap() + 1;
+                p.dynamics[0].first = u32::try_from(p.spans[0].len()).unwrap();
+                p.spans[0].push(Span {
+                    first: u32::try_from(p.ranges32.len()).unwrap(),
+                    count,
+                });
+                let all = (0..count).map(|number| Range32 {
+                    low: number * 2,
+                    high: number * 2,
+                });
+                p.ranges32.extend(all);
+                p.header.sets[0] += 1;
+                p.header.elements[0] += count;
+            }),
+            (Flaw::Dynamic, |p| {
+                p.dynamics = vec![p.dynamics[0]; MAX_SETS + 1];
+                p.header.dynamics = 257;
+            }),
+            // A dynamic set that there is not, or of a kind that asks none, or none.
+            (Flaw::Condition, |p| p.conditions[0].dynamic = 3),
+            (Flaw::Condition, |p| p.conditions[0].dynamic = 0),
+            (Flaw::Condition, |p| p.conditions[1].dynamic = 1),
+            // The index was made for a rule whose condition it knows.
+            (Flaw::Condition, |p| {
+                p.conditions[0].kind = Kind::Source as u8;
+            }),
+            (Flaw::Boxes, |p| {
+                p.conditions[1].kind = Kind::DynamicSource as u8;
+                p.conditions[1].dynamic = 1;
+            }),
+            (Flaw::Place, |p| {
+                p.conditions[0].kind = Kind::DynamicOriginalDestination as u8;
+                p.rules[0].places = 1;
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_rule_with_a_dynamic_set_decides_nothing_for_the_index() {
+    use nftrace_core::policy::forest::{DECIDES, DECIDES_FRAGMENTS, EXACT};
+    let parts = dynamic();
+    let of = |rule| {
+        let boxes = parts.boxes4.iter().map(|one| one.rest);
+        let mut flags = boxes
+            .filter(|rest| rest.rule == rule)
+            .map(|rest| rest.flags);
+        flags.next().expect("it has a box")
+    };
+    let all = EXACT | DECIDES | DECIDES_FRAGMENTS;
+    assert_eq!((of(0) & all, of(1) & all), (0, all));
 }
 
 #[test]

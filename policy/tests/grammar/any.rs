@@ -20,9 +20,14 @@ fn statement() -> impl Strategy<Value = Statement> {
             path,
             ..Include::default()
         })),
-        (set_name(), source()).prop_map(|(name, source)| {
+        (set_name(), any::<bool>(), source()).prop_map(|(name, dynamic, source)| {
             let at = Spans::default();
-            Statement::Set(Set { name, source, at })
+            Statement::Set(Set {
+                name,
+                dynamic,
+                source,
+                at,
+            })
         }),
         default_for().prop_map(|what| {
             let at = Spans::default();

@@ -31,6 +31,8 @@ impl Kernel for Device {
             epoch,
             trial: None,
             expected: Some(expected),
+            // It is the same policy, and what was banned stays so.
+            keep_sets: true,
         };
         self.load_policy(blob, &loading)
             .map(|taken| taken.generation)

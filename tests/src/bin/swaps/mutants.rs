@@ -25,11 +25,15 @@ const GUARD: &str = "drop udp to 127.0.0.0/8 port 9999 at local_out\n";
 const SOUND: &str = r#"
 set office = { 10.10.10.0/24, 192.0.2.7, 2001:db8::/32, fd00::1-fd00::ff }
 set web = { 80, 443, 8000-8999 }
+set banned dynamic = { 127.0.0.2, 192.0.2.0/24, fd00::/8 }
+set known dynamic = {}
 default drop at bridge forward
 default fragments drop
 accept established,related at local_in, forward, post_routing
 drop tcp from @office at pre_routing in cookie:77
 drop udp to 127.0.0.0/8 port 7003 at local_out oif lo
+drop udp to { @banned, 192.0.2.7 } port 7000-7001 at local_out
+accept tcp from not { @banned, @known } to any port 443 at pre_routing
 reject udp to 127.0.0.1 port 7004 uid 0 at local_out
 reject with host-unreachable udp to 127.0.0.2 port 7004 at local_out
 drop udp to 127.0.0.2 port 7005-7006 cgroup "/" at local_out
