@@ -7,6 +7,7 @@
 
 #![deny(missing_docs)]
 
+mod clock;
 mod device;
 mod error;
 mod map;
@@ -16,6 +17,7 @@ pub mod netns;
 mod policy;
 mod sets;
 
+pub use clock::monotonic;
 pub use device::{Device, Start, DEFAULT_PATH};
 pub use error::{Error, Result};
 pub use map::{MappedReader, Rings};

@@ -13,6 +13,7 @@ use nftrace_core::ring::{merge, Cursor, Header, Merged, Slot, View};
 use rustix::fs::{Mode, OFlags};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
+use crate::clock::monotonic;
 use crate::device::{Device, Start};
 use crate::error::{Error, Result};
 
@@ -173,12 +174,7 @@ impl<'a> MappedReader<'a> {
     pub fn next_frame(&mut self) -> Option<Frame> {
         let rings = self.rings;
         // Up to now, in the order in which `merge` wants it: the clock first.
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let now = time
-            .tv_sec
-            .wrapping_mul(1_000_000_000)
-            .wrapping_add(time.tv_nsec);
-        let until = u64::try_from(now).unwrap_or(0);
+        let until = monotonic();
         match merge(&mut self.cursors, |cpu| rings.view(cpu), until) {
             Merged::Frame(cpu, mut frame) => {
                 frame.record.cpu = u16::try_from(cpu).unwrap_or(u16::MAX);

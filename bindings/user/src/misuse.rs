@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Ways to map the rings that the kernel has to refuse, or to bear: for the tests of that.
+//! Ways to map the rings that the kernel has to refuse, or to bear, and signals that end
+//! what waits in it: for the tests of that.
 
 use std::ffi::c_void;
 use std::io;
@@ -8,6 +9,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
@@ -129,6 +131,34 @@ pub fn of_fork(device: &Device) -> Result<Option<i32>> {
     // SAFETY: it was mapped above, and nobody has a reference into it.
     let _ = unsafe { rustix::mm::munmap(ptr::with_exposed_provenance_mut(address), size / 2) };
     Ok(status.code())
+}
+
+static SIGNALS: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn count(_signal: libc::c_int) {
+    SIGNALS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// From now on SIGUSR1 is counted, and ends a system call that waits.
+///
+/// # Errors
+///
+/// What the kernel says.
+#[doc(hidden)]
+pub fn count_signals() -> Result<&'static AtomicU64> {
+    // SAFETY: all zeroes are a `sigaction`: no flags (SA_RESTART among them), no mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = count as extern "C" fn(libc::c_int) as usize;
+    // SAFETY: the handler only adds to an atomic number, which a handler may.
+    let result = unsafe { libc::sigaction(libc::SIGUSR1, &action, ptr::null_mut()) };
+    if result == 0 {
+        Ok(&SIGNALS)
+    } else {
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        Err(Error::kernel("waiting for signals")(
+            Errno::from_raw_os_error(errno),
+        ))
+    }
 }
 
 fn map(device: &Device, size: usize) -> Result<*mut c_void> {

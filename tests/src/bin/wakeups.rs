@@ -7,8 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nftrace_device::{Device, DEFAULT_PATH};
-use rustix::time::{clock_gettime, ClockId};
+use nftrace_device::{monotonic, Device, DEFAULT_PATH};
 use serde::Serialize;
 
 /// A time that it was woken. Times are of the clock that dates records too.
@@ -20,12 +19,6 @@ struct Wakeup {
     first: u64,
     /// How many records there were.
     records: usize,
-}
-
-fn now() -> anyhow::Result<u64> {
-    let now = clock_gettime(ClockId::Monotonic);
-    let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
-    Ok(u64::try_from(nanoseconds)?)
 }
 
 /// Reads all that is there.
@@ -59,7 +52,7 @@ fn main() -> anyhow::Result<()> {
     let mut wakeups = Vec::new();
     // Not for a moment: where that ends, a record that has just come is seen too early.
     while device.wait(Some(Duration::from_secs(20)))? {
-        let woken = now()?;
+        let woken = monotonic();
         wakeups.extend(read(&mut device, woken)?);
         if Path::new(stop).exists() {
             break;

@@ -6,15 +6,21 @@
 //! - `abuse readers TIMES`: readers that are killed, stopped and go on, at any moment
 //! - `abuse loaders TIMES`: four loaders at once
 //! - `abuse killed MEBIBYTES TIMES`: loaders of a large policy that are killed at any moment
+//! - `abuse modules FILE TIMES`: insmod and rmmod that are killed at any moment
+//! - `abuse signals TIMES`: signals at any moment of every call
 //!
-//! and what these start: `abuse read`, `abuse load MEBIBYTES`.
+//! and what these start: `abuse read`, `abuse load MEBIBYTES`, `abuse signalled CALL TIMES`.
+
+mod modules;
+mod signals;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, ensure, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use nftrace_core::policy::layout::Header;
 use nftrace_device::{misuse, MappedReader, Rings, Start};
 use nftrace_tests::guest::{compiled, device, plainly};
@@ -30,10 +36,14 @@ fn main() -> Result<()> {
         ["readers", times] => readers(times.parse()?)?,
         ["loaders", times] => loaders(times.parse()?)?,
         ["killed", size, times] => killed(size.parse()?, times.parse()?)?,
+        ["modules", file, times] => modules::run(file, times.parse()?)?,
+        ["signals", times] => signals::run(times.parse()?)?,
+        ["signalled", call, times] => signals::call(call, times.parse()?)?,
         ["read"] => return read(),
         ["load", size] => return load(size.parse()?),
-        _ => anyhow::bail!(
-            "usage: abuse maps | readers TIMES | loaders TIMES | killed MEBIBYTES TIMES"
+        _ => bail!(
+            "usage: abuse maps | readers TIMES | loaders TIMES | killed MEBIBYTES TIMES | \
+             modules FILE TIMES | signals TIMES"
         ),
     };
     println!("{told}");
@@ -53,16 +63,40 @@ fn start(arguments: &[&str]) -> Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     Ok(command
         .args(arguments)
-        .stdout(Stdio::null())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?)
 }
 
-/// From 0 to so many microseconds, by turns: no two rounds hit the same moment.
-fn pause(round: u32, most: u64) {
-    thread::sleep(Duration::from_micros(
-        u64::from(round).wrapping_mul(7919) % most.max(1),
-    ));
+/// What [`until_ready`] waits for.
+fn ready() {
+    println!("ready");
+}
+
+/// A child of [`start`] begins with what it is for; on a busy machine that is late. The
+/// rest of its output.
+fn until_ready(child: &mut Child) -> Result<impl Read> {
+    let mut out = BufReader::new(child.stdout.take().context("its output")?);
+    let mut line = String::new();
+    out.read_line(&mut line)?;
+    if line != "ready\n" {
+        let mut errors = String::new();
+        child
+            .stderr
+            .take()
+            .context("its errors")?
+            .read_to_string(&mut errors)?;
+        bail!("it begins with {line:?}: {errors}");
+    }
+    Ok(out)
+}
+
+/// From nothing to so long: no two rounds hit the same moment, and a few lie all over it,
+/// as multiples of the golden ratio do.
+fn pause(round: u32, most: Duration) {
+    let part = round.wrapping_mul(0x9e37_79b9);
+    thread::sleep(most.mul_f64(f64::from(part) / f64::from(u32::MAX)));
 }
 
 /// Reads for ever, by system calls and by a mapping.
@@ -71,6 +105,7 @@ fn read() -> Result<()> {
     reader.seek(Start::Oldest)?;
     let rings = Rings::map(&reader)?;
     let mut mapped = MappedReader::new(&rings, Start::Oldest);
+    ready();
     loop {
         reader.read()?;
         while mapped.next_frame().is_some() {}
@@ -83,17 +118,23 @@ fn readers(times: u32) -> Result<Value> {
     for round in 0..times {
         let mut child = start(&["read"])?;
         let pid = Pid::from_child(&child);
-        pause(round, 30_000);
+        // Half of them while they start, open and map; the others when they wait.
+        let waits = round % 2 == 0;
+        if waits {
+            until_ready(&mut child)?;
+        }
+        pause(round, Duration::from_millis(30));
         kill_process(pid, Signal::STOP)?;
         kill_process(pid, Signal::CONT)?;
-        pause(round, 5000);
+        pause(round, Duration::from_millis(5));
         ensure!(
             child.try_wait()?.is_none(),
             "a stop ended a reader: {}",
             errors(child)?
         );
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))?;
-        asleep += u32::from(state.contains(") S "));
+        if waits {
+            asleep += u32::from(falls_asleep(pid)?);
+        }
         let signal = [Signal::KILL, Signal::TERM, Signal::INT][round as usize % 3];
         kill_process(pid, signal)?;
         let begin = Instant::now();
@@ -106,6 +147,19 @@ fn readers(times: u32) -> Result<Value> {
     }
     let unread = device()?.stats()?.unread;
     Ok(json!({ "killed": killed, "asleep": asleep, "unread": unread }))
+}
+
+/// Whether it does so within a second.
+fn falls_asleep(pid: Pid) -> Result<bool> {
+    let file = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let limit = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < limit {
+        if std::fs::read_to_string(&file)?.contains(") S ") {
+            return Ok(true);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(false)
 }
 
 fn errors(child: Child) -> Result<String> {
@@ -169,6 +223,7 @@ fn large(mebibytes: usize) -> Result<Vec<u8>> {
 fn load(mebibytes: usize) -> Result<()> {
     let blob = large(mebibytes)?;
     let device = device()?;
+    ready();
     loop {
         device.load_policy(&blob, &plainly(&device.status()?))?;
     }
@@ -178,13 +233,18 @@ fn killed(mebibytes: usize, times: u32) -> Result<Value> {
     let device = device()?;
     let small = compiled("drop udp to any port 9998 at local_out\n")?;
     let blob = large(mebibytes)?;
+    let begin = Instant::now();
+    device.load_policy(&blob, &plainly(&device.status()?))?;
+    // On a busy machine the one may be late.
+    let most = (begin.elapsed() * 2).min(Duration::from_secs(2));
     let (mut before, mut behind, mut longest) = (0, 0, Duration::ZERO);
     for round in 0..times {
         let first = device
             .load_policy(small.bytes(), &plainly(&device.status()?))?
             .generation;
         let mut child = start(&["load", &mebibytes.to_string()])?;
-        pause(round, 400_000);
+        until_ready(&mut child)?;
+        pause(round, most);
         let begin = Instant::now();
         child.kill()?;
         child.wait()?;
