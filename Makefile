@@ -19,7 +19,7 @@ export KERNEL NFTRACE_CACHE NFTRACE_MIRROR NFTRACE_ACCEL NFTRACE_TOOLCHAIN V
 unexport MAKEFLAGS MAKELEVEL MFLAGS
 
 .DEFAULT_GOAL := all
-.PHONY: all module command demo lab docs test test-debug check images fuzz bench bench-check clean distclean help
+.PHONY: all module command demo lab docs test test-debug check images fuzz bench bench-native bench-check clean distclean help
 
 all: module command
 
@@ -59,6 +59,12 @@ bench: images command
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) run
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) --cpu max,-avx2 run vector
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) life
+	@$(MAKE) --no-print-directory bench-native
+
+bench-native: images command
+	@$(SCRIPTS)/debug-kernel plain >/dev/null
+	@echo 'nftrace: bench-native: measuring time, in User Mode Linux (usually 10 min; nothing else should run) ...' >&2
+	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) native
 	@$(BENCH) report
 
 bench-check: images
@@ -100,6 +106,7 @@ help:
 	@echo '  make fuzz       fuzz packets, policies and compiled policies; SECONDS=60 each'
 	@echo '  make docs       write docs/scenarios/ anew, from real runs'
 	@echo '  make bench      measure nftrace and its peers anew: bench/results, docs/performance.md'
+	@echo '  make bench-native  what of it is measured in time, on this processor'
 	@echo '  make bench-check  a small part of it, against what is stored'
 	@echo
 	@echo 'Cleaning:'

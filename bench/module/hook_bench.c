@@ -11,9 +11,11 @@
  *              add KIND PF HOOK PRIORITY   a hook in C; KIND: empty, drop, parse (and drop)
  *              clear                       all of these hooks go
  *              run PF HOOK ROUNDS MODE DEV
+ *              flood PF HOOK COUNT GAP DEV   so many packets, one each GAP nanoseconds, or, for
+ *                                            0, as fast as it goes; each is a buffer of its own
  *            PF: 2 or 10; HOOK: number; MODE: fresh (packets that nobody knows) or after (packets
  *            that have passed PRE_ROUTING, which is not measured).
- *            Reading it gives what the last run measured, as JSON.
+ *            Reading it gives what the last run or flood measured, as JSON.
  *
  * A run begins with a round that is not measured and that notes each verdict.
  */
@@ -237,25 +239,95 @@ static int run_rounds(const struct run *run, unsigned int rounds, bool after, st
 	return 0;
 }
 
+/* When a packet is due; a batch of them is late by less than a reader can tell. */
+static void await_turn(u64 start, unsigned int number, unsigned int gap)
+{
+	while (ktime_get_ns() - start < (u64)number * gap)
+		cpu_relax();
+}
+
+static int flood(const struct run *run, unsigned int count, unsigned int gap, struct net_device *dev)
+{
+	unsigned int i, accepted = 0;
+	size_t at = 0;
+	u64 start;
+
+	if (bytes_len < 2)
+		return -ENODATA;
+	start = ktime_get_ns();
+	for (i = 0; i < count; i++) {
+		unsigned int len = get_unaligned_be16(bytes + at);
+		struct sk_buff *skb;
+
+		if (i % 32 == 0) {
+			await_turn(start, i, gap);
+			cond_resched();
+			if (fatal_signal_pending(current))
+				return -EINTR;
+		}
+		if (at + 2 + len > bytes_len || len < sizeof(struct ipv6hdr))
+			return -EINVAL;
+		skb = make_skb(bytes + at + 2, len, run->pf, dev);
+		if (!skb)
+			return -ENOMEM;
+		local_bh_disable();
+		accepted += call(run, skb);
+		consume_skb(skb);
+		local_bh_enable();
+		at += 2 + len;
+		if (at + 2 > bytes_len)
+			at = 0;
+	}
+	scnprintf(result, sizeof(result), "{\"packets\":%u,\"dropped\":%u,\"ns\":[%llu]}\n", count, count - accepted,
+		  ktime_get_ns() - start);
+	return 0;
+}
+
+/* Where packets go; the device, which is to be put, comes back. */
+static struct net_device *aim(struct run *run, unsigned int pf, unsigned int hook, const char *name)
+{
+	struct net_device *dev;
+
+	*run = (struct run){ .net = current->nsproxy->net_ns, .pf = pf, .hook = hook };
+	if ((pf != NFPROTO_IPV4 && pf != NFPROTO_IPV6) || hook >= NF_INET_NUMHOOKS)
+		return ERR_PTR(-EINVAL);
+	dev = dev_get_by_name(run->net, name);
+	if (!dev)
+		return ERR_PTR(-ENODEV);
+	if (hook != NF_INET_LOCAL_OUT && hook != NF_INET_POST_ROUTING)
+		run->in = dev;
+	if (hook != NF_INET_PRE_ROUTING && hook != NF_INET_LOCAL_IN)
+		run->out = dev;
+	return dev;
+}
+
 static int do_run(unsigned int pf, unsigned int hook, unsigned int rounds, const char *mode, const char *name)
 {
-	struct run run = { .net = current->nsproxy->net_ns, .pf = pf, .hook = hook };
 	struct net_device *dev;
+	struct run run;
 	int err;
 
-	if (strcmp(mode, "fresh") && strcmp(mode, "after"))
+	if ((strcmp(mode, "fresh") && strcmp(mode, "after")) || !rounds || rounds > MAX_ROUNDS)
 		return -EINVAL;
-	if ((pf != NFPROTO_IPV4 && pf != NFPROTO_IPV6) || hook >= NF_INET_NUMHOOKS || !rounds || rounds > MAX_ROUNDS)
-		return -EINVAL;
-	dev = dev_get_by_name(run.net, name);
-	if (!dev)
-		return -ENODEV;
-	if (hook != NF_INET_LOCAL_OUT && hook != NF_INET_POST_ROUTING)
-		run.in = dev;
-	if (hook != NF_INET_PRE_ROUTING && hook != NF_INET_LOCAL_IN)
-		run.out = dev;
+	dev = aim(&run, pf, hook, name);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
 	err = run_rounds(&run, rounds, !strcmp(mode, "after"), dev);
 	forget_skbs();
+	dev_put(dev);
+	return err;
+}
+
+static int do_flood(unsigned int pf, unsigned int hook, unsigned int count, unsigned int gap, const char *name)
+{
+	struct net_device *dev;
+	struct run run;
+	int err;
+
+	dev = aim(&run, pf, hook, name);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	err = flood(&run, count, gap, dev);
 	dev_put(dev);
 	return err;
 }
@@ -297,7 +369,7 @@ static void do_clear(void)
 static int obey(const char *line)
 {
 	char word[IFNAMSIZ], name[IFNAMSIZ];
-	unsigned int pf, hook, rounds;
+	unsigned int pf, hook, rounds, gap;
 	int priority;
 
 	if (!strcmp(line, "clear")) {
@@ -308,6 +380,8 @@ static int obey(const char *line)
 		return do_add(word, pf, hook, priority);
 	if (sscanf(line, "run %u %u %u %15s %15s", &pf, &hook, &rounds, word, name) == 5)
 		return do_run(pf, hook, rounds, word, name);
+	if (sscanf(line, "flood %u %u %u %u %15s", &pf, &hook, &rounds, &gap, name) == 5)
+		return do_flood(pf, hook, rounds, gap, name);
 	return -EINVAL;
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench-life.sh COUNT...   what loading costs: the module, and policies of so many rules
+# bench-life.sh   what loading costs: the module, and policies
 #
-# The policies are /mnt/vmtest/policy.COUNT.
-# out/life.txt: lines NAME VALUE; instructions in thousands, memory in bytes.
+# The policies are /mnt/vmtest/policy.NAME. BENCH_CLOCK=wall: where the clock is one.
+# out/life.txt: lines NAME VALUE; instructions in thousands, or microseconds; memory in bytes.
 
 # shellcheck source=tests/lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -15,6 +15,8 @@
 
 note() { printf '%s %s\n' "$1" "$2" >>"$OUT/life.txt"; }
 
+[[ ${BENCH_CLOCK:-} != wall ]] || busy() { echo "${EPOCHREALTIME/./}"; }
+
 # timed NAME COMMAND...   what was done meanwhile, by whomever
 timed() {
 	local name=$1 start
@@ -24,6 +26,20 @@ timed() {
 	note "$name" $(($(busy) - start))
 }
 
+# in_us DURATION   as the command prints it: 12.3ms
+in_us() {
+	awk -v text="$1" 'BEGIN {
+		unit = text ~ /ns$/ ? 0.001 : text ~ /µs$/ ? 1 : text ~ /ms$/ ? 1000 : 1000000
+		printf "%d", text * unit
+	}'
+}
+
+# told NAME TEXT   what the command itself says of a load
+told() {
+	note "$1-$2" "$(in_us "$(sed -nE "s/.*$3 ([0-9.]+[^ ;]*).*/\1/p" "$OUT/load-$2.txt")")"
+}
+
+describe_machine >"$OUT/machine.txt"
 local_module
 cp /mnt/vmtest/nftrace /tmp/nftrace
 cp /mnt/vmtest/policy.* /tmp
@@ -41,11 +57,15 @@ run ip -all netns delete
 
 insmod "$MODULE"
 timed status /tmp/nftrace show >/dev/null
-for count in "$@"; do
-	timed "load-$count" /tmp/nftrace load --verbose "/tmp/policy.$count" >"$OUT/load-$count.txt"
-	kib=$(sed -nE 's/.*it takes ([0-9]+) KiB there.*/\1/p' "$OUT/load-$count.txt")
-	note "memory-$count" $((kib * 1024))
-	timed "reload-$count" /tmp/nftrace load "/tmp/policy.$count"
-	timed "flush-$count" /tmp/nftrace flush
+for policy in /tmp/policy.*; do
+	name=${policy#*.}
+	timed "load-$name" /tmp/nftrace load --verbose "$policy" >"$OUT/load-$name.txt"
+	told compile "$name" "compiled in"
+	told verify "$name" "verified it in"
+	told install "$name" "put it in force in"
+	kib=$(sed -nE 's/.*it takes ([0-9]+) KiB there.*/\1/p' "$OUT/load-$name.txt")
+	note "memory-$name" $((kib * 1024))
+	timed "reload-$name" /tmp/nftrace load "$policy"
+	timed "flush-$name" /tmp/nftrace flush
 done
 unload_module

@@ -12,6 +12,22 @@ busy() {
 	echo $((${EPOCHREALTIME/./} - idle))
 }
 
+# measure PF HOOK MODE ROUNDS   prints what was measured, as JSON
+measure() {
+	echo "run $1 $2 $4 $3 bench0" >/sys/kernel/debug/hook_bench/control
+	echo "$(</sys/kernel/debug/hook_bench/control)"
+}
+
+# The kernel, and which code pipapo has, a line each.
+describe_machine() {
+	uname -r
+	if grep -q nft_pipapo_avx2 /proc/kallsyms; then
+		echo "pipapo with its code for AVX2"
+	else
+		echo "pipapo without its code for AVX2"
+	fi
+}
+
 c_hook() { echo "add $1 $2 $3 -300" >/sys/kernel/debug/hook_bench/control; }
 c_hooks_off() { echo clear >/sys/kernel/debug/hook_bench/control; }
 
@@ -43,7 +59,7 @@ up_ports() { insmod "$MODULE" ring_slots=16384 "ports=$(<"$3")"; }
 down_ports() { rmmod nftrace; }
 up_policy() {
 	up_idle
-	/tmp/nftrace load "$3"
+	${BENCH_LOADER:-/tmp/nftrace load} "$3"
 }
 down_policy() {
 	/tmp/nftrace flush

@@ -21,12 +21,6 @@ FILES=/mnt/vmtest
 BENCH=/sys/kernel/debug/hook_bench
 PATH_PACKETS=20000
 
-# measure PF HOOK MODE ROUNDS   prints what was measured, as JSON
-measure() {
-	echo "run $1 $2 $4 $3 bench0" >"$BENCH/control"
-	cat "$BENCH/control"
-}
-
 # How many packets IP did something with that were not dropped before.
 passed() {
 	awk '$1 == "Ip:" || $1 == "IpExt:" {

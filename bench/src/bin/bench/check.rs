@@ -116,6 +116,7 @@ mod tests {
                 packets: 2000,
                 dropped: 0,
                 setup_kinsn: 0,
+                spread: None,
             };
             figures.cells.insert((*name).to_owned(), figure);
         }

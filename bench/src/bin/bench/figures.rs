@@ -15,13 +15,18 @@ use crate::cell::Cell;
 /// Of one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    /// Instructions a packet takes, the loop of the benchmark not counted.
+    /// Instructions a packet takes, or nanoseconds where a processor takes them; the loop of
+    /// the benchmark not counted.
     pub(crate) insn: f64,
     /// Packets of the trace, and how many of them were dropped.
     pub(crate) packets: u32,
     pub(crate) dropped: u32,
-    /// Instructions, in thousands, of setting the peer up: programs, rules, registration.
+    /// Instructions, in thousands, or microseconds, of setting the peer up: programs, rules,
+    /// registration.
     pub(crate) setup_kinsn: u64,
+    /// Of time, the quartiles over the blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) spread: Option<[f64; 2]>,
 }
 
 /// Where it was measured.
@@ -160,6 +165,7 @@ mod tests {
             packets: 2000,
             dropped: 1,
             setup_kinsn: 7,
+            spread: Some([96.0, 98.5]),
         };
         figures.cells.insert("idle.ipv4".to_owned(), figure);
         figures.life.insert("load-100".to_owned(), -5);

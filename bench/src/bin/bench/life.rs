@@ -9,30 +9,62 @@ use anyhow::{Context, Result};
 use nftrace_bench::render::{policy, Verdicts};
 use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
-use nftrace_tests::vm::Vm;
+use nftrace_tests::vm::{Report, Vm};
 
-use crate::machine::run;
+use crate::machine;
 
 /// Rules of the policies.
 pub(crate) const COUNTS: [usize; 4] = [100, 1000, 10_000, 100_000];
 
-/// By name, as `tests/lab/bench-life.sh` calls it.
+/// Whose policies are loaded by the clock.
+pub(crate) const SHAPES: [Shape; 6] = Shape::REALISTIC;
+
+/// What loads them.
+pub(crate) const SCRIPT: &str = "tests/lab/bench-life.sh";
+
+/// By name, what is loaded: all numbers of rules of each shape.
+pub(crate) fn policies(shapes: &[Shape]) -> BTreeMap<String, String> {
+    let of = |shape: &Shape| {
+        let shape = *shape;
+        COUNTS.map(|count| {
+            let set = shape.generate(Family::V4, count, 1);
+            (name(shape, count), policy(&set, Verdicts::Drop))
+        })
+    };
+    shapes.iter().flat_map(of).collect()
+}
+
+/// The name of a policy, as it stands behind `load-` and what else is known of it.
+pub(crate) fn name(shape: Shape, count: usize) -> String {
+    format!("{shape}-{count}")
+}
+
+/// By the names of `tests/lab/bench-life.sh`, in instructions.
 pub(crate) fn measure(cpu: &str) -> Result<BTreeMap<String, i64>> {
-    let counts = COUNTS.map(|count| count.to_string());
-    let words: Vec<&str> = counts.iter().map(String::as_str).collect();
-    let mut vm = Vm::new("bench life")
-        .script("tests/lab/bench-life.sh", &words)
+    let vm = Vm::new("bench life")
+        .script(SCRIPT, &[])
         .with_command()
         .size(1, "2G")
         .counting_instructions(cpu)
         .timeout(Duration::from_secs(3600));
-    for count in COUNTS {
-        let set = Shape::Acl.generate(Family::V4, count, 1);
-        let text = policy(&set, Verdicts::Drop);
-        vm = vm.file(&format!("policy.{count}"), text.into_bytes());
+    Ok(run(vm, &policies(&[Shape::Acl]))?.1)
+}
+
+/// Runs that script in a machine that is ready for it.
+pub(crate) fn run(
+    mut vm: Vm,
+    policies: &BTreeMap<String, String>,
+) -> Result<(Report, BTreeMap<String, i64>)> {
+    for (name, text) in policies {
+        vm = vm.file(&format!("policy.{name}"), text.clone().into_bytes());
     }
-    let report = run(&vm)?;
-    let text = report.file("life.txt").context("life.txt")?;
+    let report = machine::run(&vm)?;
+    let values = values(&report.file("life.txt").context("life.txt")?)?;
+    Ok((report, values))
+}
+
+/// Lines "NAME VALUE".
+pub(crate) fn values(text: &str) -> Result<BTreeMap<String, i64>> {
     let line = |line: &str| {
         let (name, value) = line.split_once(' ')?;
         Some((name.to_owned(), value.parse().ok()?))

@@ -2,7 +2,7 @@
 
 //! Measures cells in virtual machines that count instructions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -10,29 +10,26 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure, Context, Result};
-use nftrace_bench::packets::{self, PacketTuple};
-use nftrace_bench::rules::{Family, RuleSet, TCP};
+use nftrace_bench::rules::Family;
 use nftrace_tests::checkout::top;
-use nftrace_tests::random::Random;
 use nftrace_tests::vm::{Report, Vm};
 use serde::Deserialize;
 
-use crate::cell::{Cell, Harness, Source, Traffic};
+use crate::cell::{Cell, Harness};
 use crate::figures::{Figure, Figures, Machine};
-use crate::peer::{Peer, PORT};
-
-/// Packets of a trace.
-const PACKETS: usize = 2000;
+use crate::peer::Peer;
+use crate::plan::Plan;
 
 /// Cells of one machine: booting is most of what a short one takes.
 const AT_ONCE: usize = 100;
 
 /// What hook_bench prints.
 #[derive(Debug, Deserialize)]
-struct Measured {
-    packets: u32,
-    dropped: u32,
-    ns: Vec<u64>,
+pub(crate) struct Measured {
+    pub(crate) packets: u32,
+    pub(crate) dropped: u32,
+    /// Of each round.
+    pub(crate) ns: Vec<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,158 +39,11 @@ struct Line {
     result: Measured,
 }
 
-/// What a machine is given.
-#[derive(Default)]
-struct Plan {
-    lines: String,
-    files: BTreeMap<String, Vec<u8>>,
-    unable: BTreeMap<String, String>,
-}
-
-/// The hash of verdicts as hook_bench makes it: FNV-1a over 1 for accept, 0 for drop.
-fn hash(verdicts: impl Iterator<Item = bool>) -> String {
-    let hash = verdicts.fold(0xcbf2_9ce4_8422_2325_u64, |hash, accepts| {
-        (hash ^ u64::from(accepts)).wrapping_mul(0x100_0000_01b3)
-    });
-    format!("{hash:016x}")
-}
-
-/// Packets as hook_bench takes them.
-fn trace(packets: &[PacketTuple]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for packet in packets {
-        let packet = packet.bytes();
-        let len = u16::try_from(packet.len()).unwrap_or(u16::MAX);
-        bytes.extend_from_slice(&len.to_be_bytes());
-        bytes.extend_from_slice(&packet);
-    }
-    bytes
-}
-
-/// TCP from anywhere to anywhere, to [`PORT`] or to no such port.
-fn to_port(family: Family, hit: bool) -> Vec<PacketTuple> {
-    let random = &mut Random::new(0x706f_7274);
-    let all = (0..PACKETS).map(|_| {
-        let mut packet = PacketTuple::any(family, random);
-        packet.proto = TCP;
-        packet.sport = 30_000;
-        packet.dport = if hit {
-            PORT
-        } else {
-            1024 + u16::try_from(random.below(7000)).unwrap_or(0)
-        };
-        packet
-    });
-    all.collect()
-}
-
-pub(crate) fn generate(source: Source, family: Family) -> Option<RuleSet> {
-    if source.disjoint {
-        source
-            .shape
-            .generate_disjoint(family, source.count, source.seed)
-    } else {
-        Some(source.shape.generate(family, source.count, source.seed))
-    }
-}
-
-/// Packets for rules, and the verdicts that all peers have to give them.
-fn packets_of(set: &RuleSet, source: Source, traffic: Traffic) -> (Vec<u8>, String) {
-    let packets = match traffic {
-        Traffic::Hit => packets::hits(set, PACKETS, source.seed),
-        Traffic::Miss => packets::misses(set, PACKETS, source.seed),
-    };
-    let verdicts = packets
-        .iter()
-        .map(|packet| set.first_match(packet).is_none());
-    (trace(&packets), hash(verdicts))
-}
-
-impl Plan {
-    fn of(cells: &[Cell]) -> Self {
-        let mut plan = Self::default();
-        let mut expected: HashMap<String, String> = HashMap::new();
-        let mut sets: HashMap<(Source, Family), Option<RuleSet>> = HashMap::new();
-        for cell in cells {
-            let set = cell.rules.map(|(source, _)| {
-                let set = sets.entry((source, cell.family));
-                &*set.or_insert_with(|| generate(source, cell.family))
-            });
-            if let Err(why) = plan.add(cell, set, &mut expected) {
-                plan.unable.insert(cell.to_string(), format!("{why:#}"));
-            }
-        }
-        plan
-    }
-
-    fn add(
-        &mut self,
-        cell: &Cell,
-        set: Option<&Option<RuleSet>>,
-        expected: &mut HashMap<String, String>,
-    ) -> Result<()> {
-        let (file, packets) = (cell.file(), cell.packets());
-        let table = match cell.family {
-            Family::V4 => "ip",
-            Family::V6 => "ip6",
-        };
-        let (rules, verdicts) = match (cell.rules, set) {
-            (Some((source, traffic)), Some(set)) => {
-                let set = set
-                    .as_ref()
-                    .context("the shape has not so many rules apart")?;
-                let rules = match self.files.get(&file) {
-                    Some(_) => None,
-                    None => Some(cell.peer.rules(set)?),
-                };
-                if !self.files.contains_key(&packets) {
-                    let (bytes, hash) = packets_of(set, source, traffic);
-                    ensure!(!bytes.is_empty(), "there are no such packets");
-                    self.files.insert(packets.clone(), bytes);
-                    expected.insert(packets.clone(), hash);
-                }
-                (rules, expected[&packets].clone())
-            }
-            _ => {
-                let bytes = || trace(&to_port(cell.family, cell.peer.is_hit()));
-                self.files.entry(packets.clone()).or_insert_with(bytes);
-                let accepts = !cell.peer.drops();
-                let verdicts = hash((0..PACKETS).map(|_| accepts));
-                (cell.peer.plain(table), verdicts)
-            }
-        };
-        if let Some(rules) = rules {
-            self.files.insert(file.clone(), rules.into_bytes());
-        }
-        let file = if self.files.contains_key(&file) {
-            &file
-        } else {
-            "-"
-        };
-        let pf = match cell.family {
-            Family::V4 => 2,
-            Family::V6 => 10,
-        };
-        let (hook, mode) = cell.peer.hook();
-        // pktgen makes packets of its own, and all of them are to be dropped.
-        let (hook, packets, verdicts) = match cell.harness {
-            Harness::Hook => (hook.to_string(), packets.as_str(), verdicts.as_str()),
-            Harness::Pktgen(burst) => (format!("pktgen{burst}"), "-", "-"),
-        };
-        self.lines += &format!(
-            "{cell} {} {pf} {hook} {} {} {file} {packets} {verdicts}\n",
-            cell.peer.script(),
-            mode,
-            cell.rounds(),
-        );
-        Ok(())
-    }
-}
-
-/// Compiles the module that measures.
-fn hook_bench() -> Result<Vec<u8>> {
+/// Compiles the module that measures, for `stock` or a kernel of scripts/debug-kernel.
+pub(crate) fn hook_bench(kernel: &str) -> Result<Vec<u8>> {
     let script = top().join("scripts/build-hook-bench");
     let output = Command::new(&script)
+        .arg(kernel)
         .output()
         .context("scripts/build-hook-bench")?;
     ensure!(
@@ -239,7 +89,7 @@ fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<
         .collect();
     let loops = all.clone();
     all.extend(cells.iter().filter(|cell| cell.peer != Peer::None));
-    let plan = Plan::of(&all);
+    let plan = Plan::of(&all, Cell::rounds);
     let mut vm = Vm::new(name)
         .script("tests/lab/bench.sh", &[])
         .with_command()
@@ -297,6 +147,7 @@ fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<
             packets,
             dropped,
             setup_kinsn: line.setup_kinsn,
+            spread: None,
         };
         figures.cells.insert(line.cell.clone(), figure);
     }
@@ -323,7 +174,7 @@ pub(crate) fn measure(
     cpu: &str,
     done: impl FnMut(Figures) -> Result<()> + Send,
 ) -> Result<()> {
-    let module = hook_bench()?;
+    let module = hook_bench("stock")?;
     let mut sorted = cells.to_vec();
     // What has the same rules is measured in the same machine, and a peer set up once.
     sorted.sort_by_key(|cell| {

@@ -9,10 +9,13 @@ mod figures;
 mod life;
 mod machine;
 mod matrix;
+mod native;
 mod peer;
+mod plan;
 mod report;
 mod stats;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{ensure, Result};
@@ -21,6 +24,7 @@ use clap::{Parser, Subcommand};
 use crate::cell::Cell;
 use crate::figures::{folder, Figures};
 use crate::matrix::Matrix;
+use crate::native::Part;
 
 /// The processor for the second run: pipapo has code of its own for AVX2.
 const NO_AVX2: &str = "max,-avx2";
@@ -57,6 +61,24 @@ enum Action {
     Check,
     /// Measure what loading costs: the module, policies; and store it
     Life,
+    /// Measure time, on this processor, in User Mode Linux; and store it
+    Native {
+        /// Which part of it
+        #[arg(default_value = "all")]
+        part: Part,
+        /// Of the rates, only groups that have this in their names, as ipv4.acl-disjoint.1000
+        #[arg(long)]
+        only: Vec<String>,
+    },
+    /// What runs in the guest of `native records`
+    #[command(hide = true)]
+    Probe {
+        /// What names begin with
+        prefix: String,
+    },
+    /// Load a compiled policy; for the guest of `native rates`
+    #[command(hide = true)]
+    LoadBlob { file: PathBuf },
     /// Write docs/performance.md of what is stored
     Report,
     /// Names of cells, with what they are
@@ -103,9 +125,16 @@ fn act(cli: &Cli) -> Result<()> {
             };
             store(&cli.cpu, figures)
         }
+        Action::Native { part, only } => {
+            native::measure(*part, only, |figures| store(native::NAME, figures))
+        }
+        Action::Probe { prefix } => native::flood::probe(prefix),
+        Action::LoadBlob { file } => native::rates::load(file),
         Action::Report => {
             let figures = Figures::load(&folder(), "max")?;
-            report::write(&figures, Figures::load(&folder(), NO_AVX2).ok().as_ref())
+            let [plain, native] =
+                [NO_AVX2, native::NAME].map(|name| Figures::load(&folder(), name).ok());
+            report::write(&figures, plain.as_ref(), native.as_ref())
         }
         Action::Check => {
             let stored = Figures::load(&folder(), &cli.cpu)?;

@@ -52,6 +52,19 @@ pub(crate) fn ratio(pairs: &[(f64, f64)]) -> Option<Ratio> {
     })
 }
 
+/// The quartiles, the median in the middle; none of none.
+pub(crate) fn quartiles(of: &[f64]) -> Option<[f64; 3]> {
+    let mut sorted = of.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().checked_sub(1)?;
+    // Between two values where none is at that place.
+    Some([1, 2, 3].map(|quarter| {
+        let (place, rest) = (last * quarter / 4, last * quarter % 4);
+        let next = sorted[(place + 1).min(last)];
+        sorted[place] + (next - sorted[place]) * [0.0, 0.25, 0.5, 0.75][rest]
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +87,17 @@ mod tests {
     fn the_same_everywhere_has_no_uncertainty() {
         let ratio = ratio(&[(300.0, 100.0); 5]).unwrap();
         assert!((ratio.mean - 3.0).abs() < 1e-9 && (ratio.high - ratio.low).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_median_is_in_the_middle_and_one_outlier_does_not_move_it() {
+        assert_eq!(quartiles(&[]), None);
+        assert_eq!(quartiles(&[7.0]), Some([7.0; 3]));
+        assert_eq!(quartiles(&[1.0, 2.0]), Some([1.25, 1.5, 1.75]));
+        assert_eq!(
+            quartiles(&[5.0, 1.0, 9_000.0, 2.0, 4.0]),
+            Some([2.0, 4.0, 5.0])
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 //! `docs/performance.md` and its pictures, made of stored figures.
 
+mod native;
 mod plot;
 mod table;
 mod targets;
@@ -27,16 +28,26 @@ use crate::peer::Peer;
 /// What stands before the tables.
 const INTRODUCTION: &str = include_str!("introduction.md");
 
+/// What stands before ratios, whatever is measured.
+const AGAINST: &str = "for the same rules and packets; every verdict was compared with that of a list that asks rule \
+     by rule. The geometric mean of the pairs, the interval in which it lies with 95 % (bootstrap), and the worst pair \
+     for us: below 1 the peer is ahead.";
+
 /// What stands behind them.
 const LIMITS: &str = include_str!("limits.md");
 
-/// Writes all of it; `plain` was measured without AVX2.
-pub(crate) fn write(figures: &Figures, plain: Option<&Figures>) -> Result<()> {
+/// Writes all of it; `plain` was measured without AVX2, `native` in time.
+pub(crate) fn write(
+    figures: &Figures,
+    plain: Option<&Figures>,
+    native: Option<&Figures>,
+) -> Result<()> {
     let docs = top().join("docs");
     let pictures = docs.join("performance");
     fs::create_dir_all(&pictures).with_context(|| pictures.display().to_string())?;
     let view = View::new(figures)?;
     let plain = plain.map(View::new).transpose()?;
+    let native = native.map(View::new).transpose()?;
     let mut text = INTRODUCTION.to_owned();
     let mut add = |part: String| writeln!(text, "{part}").expect("memory takes all");
     let machine = &figures.machine;
@@ -44,7 +55,7 @@ pub(crate) fn write(figures: &Figures, plain: Option<&Figures>) -> Result<()> {
         "Measured with kernel {} ({}), {}, `-cpu {}`.\n\n## Targets\n",
         machine.kernel, machine.mitigations, machine.qemu, machine.cpu
     ));
-    add(targets::table(&view).to_string());
+    add(targets::table(&view, native.as_ref()).to_string());
     add(format!("## Hooks\n\n{}", hooks(&view)));
     add(format!("## Policies\n\n{}", policies(&view)));
     for (name, title, disjoint) in [
@@ -59,20 +70,29 @@ pub(crate) fn write(figures: &Figures, plain: Option<&Figures>) -> Result<()> {
         if !lines.is_empty() {
             fs::write(
                 pictures.join(format!("{name}.svg")),
-                plot::svg(title, &lines)?,
+                plot::svg(title, "instructions a packet", &lines)?,
             )?;
             add(format!("![{title}](performance/{name}.svg)\n"));
         }
     }
     add(format!(
-        "## Against the peers\n\n{}",
-        against(&view, plain.as_ref())
+        "## Against the peers\n\nHow many times as many instructions the peer takes as nftrace, {AGAINST}\n\n{}",
+        against(&[("", Some(&view)), (", no AVX2", plain.as_ref())])
     ));
     add(format!(
         "## The whole path of a packet that is dropped\n\n{}",
         path(&view)
     ));
     add(format!("## Setting up\n\n{}", setting_up(&view)));
+    if let Some(native) = &native {
+        let lines = lines(native, true);
+        let title = "On a processor: rules that do not overlap, packets that hit";
+        if !lines.is_empty() {
+            let picture = plot::svg(title, "nanoseconds a packet", &lines)?;
+            fs::write(pictures.join("native.svg"), picture)?;
+        }
+        add(format!("## On a processor\n\n{}", native::section(native)));
+    }
     add(format!("## What a peer cannot hold\n\n{}", unable(&view)));
     text += LIMITS;
     let file = docs.join("performance.md");
@@ -194,13 +214,9 @@ fn lines(view: &View<'_>, disjoint: bool) -> Vec<Line> {
     lines
 }
 
-fn against(view: &View<'_>, plain: Option<&View<'_>>) -> String {
-    let mut text = String::from(
-        "How many times as many instructions the peer takes as nftrace, for the same rules and packets; every verdict \
-         was compared with that of a list that asks rule by rule. The geometric mean of the pairs, the interval in \
-         which it lies with 95 % (bootstrap), and the worst pair for us: below 1 the peer is ahead.\n\n",
-    );
-    let views = [("", Some(view)), (", no AVX2", plain)];
+/// Each view with what is added to the names of peers.
+fn against(views: &[(&str, Option<&View<'_>>)]) -> String {
+    let mut text = String::new();
     for (title, disjoint) in [
         ("Rules that do not overlap", true),
         ("Rules in order", false),
@@ -209,7 +225,7 @@ fn against(view: &View<'_>, plain: Option<&View<'_>>) -> String {
             "peer", "rules", "packets", "family", "times", "95 %", "worst", "pairs",
         ]);
         for (suffix, view) in views {
-            let Some(view) = view else { continue };
+            let Some(view) = *view else { continue };
             for peer in Peer::ALL.iter().filter(|peer| **peer != Peer::Policy) {
                 for count in view.counts(*peer, disjoint) {
                     for family in Family::ALL {
@@ -308,12 +324,13 @@ fn setting_up(view: &View<'_>) -> String {
     ] {
         loads.row(
             row,
-            life::COUNTS.map(|count| millions(&format!("{name}-{count}"))),
+            life::COUNTS
+                .map(|count| millions(&format!("{name}-{}", life::name(Shape::Acl, count)))),
         );
     }
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let bytes = |count| {
-        let all = life(&format!("memory-{count}"));
+        let all = life(&format!("memory-{}", life::name(Shape::Acl, count)));
         number(all.map(|bytes| bytes as f64 / as_float(count)))
     };
     loads.row(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pictures: instructions a packet by the number of rules, both axes in powers of ten.
+//! Pictures: what a packet costs by the number of rules, both axes in powers of ten.
 
 use anyhow::{anyhow, Result};
 use plotters::prelude::*;
@@ -8,7 +8,7 @@ use plotters::prelude::*;
 /// A line of a picture.
 pub(crate) struct Line {
     pub(crate) name: String,
-    /// Number of rules, instructions.
+    /// Number of rules, cost.
     pub(crate) points: Vec<(f64, f64)>,
 }
 
@@ -25,17 +25,23 @@ const COLOURS: [RGBColor; 7] = [
 
 const SIZE: (u32, u32) = (760, 440);
 
-/// The picture as SVG.
-pub(crate) fn svg(title: &str, lines: &[Line]) -> Result<String> {
+/// The picture as SVG; `cost` is what costs are counted in.
+pub(crate) fn svg(title: &str, cost: &str, lines: &[Line]) -> Result<String> {
     let mut text = String::new();
-    draw(title, lines, &mut text).map_err(|error| anyhow!("{title}: {error}"))?;
+    draw(title, cost, lines, &mut text).map_err(|error| anyhow!("{title}: {error}"))?;
     Ok(text)
 }
 
-fn draw(title: &str, lines: &[Line], text: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(
+    title: &str,
+    cost: &str,
+    lines: &[Line],
+    text: &mut String,
+) -> Result<(), Box<dyn std::error::Error>> {
     let points = || lines.iter().flat_map(|line| &line.points);
     let most = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(1.0, f64::max);
-    let (rules, insn) = (most(|point| point.0), most(|point| point.1));
+    let (rules, highest) = (most(|point| point.0), most(|point| point.1));
+    let lowest = points().map(|point| point.1).fold(highest, f64::min);
     let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
@@ -45,12 +51,12 @@ fn draw(title: &str, lines: &[Line], text: &mut String) -> Result<(), Box<dyn st
         .y_label_area_size(64)
         .build_cartesian_2d(
             (1.0..rules * 1.3).log_scale(),
-            (60.0..insn * 1.5).log_scale(),
+            (lowest / 5.0..highest * 1.5).log_scale(),
         )?;
     chart
         .configure_mesh()
         .x_desc("rules")
-        .y_desc("instructions a packet")
+        .y_desc(cost)
         .x_label_formatter(&|value| format!("{value:.0}"))
         .y_label_formatter(&|value| format!("{value:.0}"))
         .light_line_style(RGBColor(238, 238, 238))
@@ -97,7 +103,12 @@ mod tests {
             name: name.to_owned(),
             points: vec![(1.0, 100.0 * by), (1000.0, 400.0 * by)],
         };
-        let text = svg("of both", &[line("one", 1.0), line("two", 20.0)]).unwrap();
+        let text = svg(
+            "of both",
+            "instructions a packet",
+            &[line("one", 1.0), line("two", 20.0)],
+        )
+        .unwrap();
         for part in [
             "<svg",
             "</svg>",

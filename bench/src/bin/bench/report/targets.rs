@@ -3,16 +3,20 @@
 //! What was aimed at, and what came out.
 
 use nftrace_bench::rules::Family;
+use nftrace_bench::shapes::Shape;
 
+use super::native::{records, Loads};
 use super::table::{number, Table};
 use super::view::{View, Which};
 use crate::cell::Traffic;
+use crate::life;
 use crate::peer::Peer;
 
-/// At most so much, or at least.
+/// At most so much, or at least, or at least so many times as much.
 enum Aim {
     Most(f64),
     Least(f64),
+    Times(f64),
 }
 
 struct Target {
@@ -29,6 +33,50 @@ fn policy(family: Family, count: usize) -> Which {
         count,
         traffic: Traffic::Hit,
     }
+}
+
+/// What is aimed at in time.
+fn native(view: Option<&View<'_>>) -> Vec<Target> {
+    let against = |count| {
+        let which = Which {
+            peer: Peer::NftRanges,
+            disjoint: true,
+            ..policy(Family::V4, count)
+        };
+        view?.ratio(which).map(|ratio| ratio.mean)
+    };
+    let mut targets: Vec<Target> = [(1000, 1.3), (10_000, 3.0), (30_000, 8.0)]
+        .into_iter()
+        .map(|(count, least)| Target {
+            what: format!(
+                "on a processor: times as fast as pipapo, disjoint rules, hit, {}",
+                number(Some(as_float(count)))
+            ),
+            aim: Aim::Times(least),
+            measured: against(count),
+        })
+        .collect();
+    let most = |of: &dyn Fn(&Loads<'_>, Shape) -> Option<f64>| {
+        let loads = Loads(view?);
+        let all = life::SHAPES.map(|shape| of(&loads, shape));
+        all.into_iter().flatten().reduce(f64::max)
+    };
+    targets.push(Target {
+        what: "on a processor: load of 100,000 rules, the slowest shape, s".to_owned(),
+        aim: Aim::Most(0.5),
+        measured: most(&|loads, shape| loads.in_force(shape, 100_000)),
+    });
+    targets.push(Target {
+        what: "memory of 100,000 rules, the largest shape, bytes a rule".to_owned(),
+        aim: Aim::Most(80.0),
+        measured: most(&|loads, shape| loads.bytes(shape, 100_000)),
+    });
+    targets.push(Target {
+        what: "on a processor: records a second from one CPU, none lost".to_owned(),
+        aim: Aim::Least(1_000_000.0),
+        measured: view.and_then(|view| records(view, 131_072, "lossless")),
+    });
+    targets
 }
 
 fn all(view: &View<'_>) -> Vec<Target> {
@@ -96,7 +144,7 @@ fn all(view: &View<'_>) -> Vec<Target> {
                 "times fewer than pipapo, disjoint rules, hit, {}",
                 number(Some(as_float(count)))
             ),
-            aim: Aim::Least(least),
+            aim: Aim::Times(least),
             measured: against(Peer::NftRanges, true, count),
         });
     }
@@ -106,7 +154,7 @@ fn all(view: &View<'_>) -> Vec<Target> {
                 "times fewer than iptables-legacy, ordered rules, hit, {}",
                 number(Some(as_float(count)))
             ),
-            aim: Aim::Least(least),
+            aim: Aim::Times(least),
             measured: against(Peer::Legacy, false, count),
         });
     }
@@ -119,15 +167,19 @@ pub(super) fn as_float(count: usize) -> f64 {
 }
 
 /// The table of targets.
-pub(super) fn table(view: &View<'_>) -> Table {
+pub(super) fn table(view: &View<'_>, in_time: Option<&View<'_>>) -> Table {
     let mut table = Table::new(&["", "target", "measured", ""]);
-    for target in all(view) {
+    for target in all(view).into_iter().chain(native(in_time)) {
         let (aim, is_met): (String, Option<bool>) = match target.aim {
             Aim::Most(most) => (
                 format!("≤ {}", number(Some(most))),
                 target.measured.map(|it| it <= most),
             ),
             Aim::Least(least) => (
+                format!("≥ {}", number(Some(least))),
+                target.measured.map(|it| it >= least),
+            ),
+            Aim::Times(least) => (
                 format!("≥ {} ×", number(Some(least))),
                 target.measured.map(|it| it >= least),
             ),
