@@ -32,14 +32,18 @@ u16 nftrace_skb_protocol(const struct sk_buff *skb)
  * br_netfilter's own ip_sabotage_in() takes that second pass away from the hooks
  * behind it, but it has our priority: which of us comes first depends on who was
  * loaded last. So we leave the second pass alone by its very condition.
+ *
+ * And by one more: it comes from the bridge itself. What stands on the bridge, a
+ * macvlan or a VLAN, may be in another namespace, where the first pass was not.
  */
 bool nftrace_skb_is_second_pass(const struct sk_buff *skb)
 {
 #if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
 	const struct nf_bridge_info *nf_bridge = nf_bridge_info_get(skb);
 
-	return nf_bridge && !nf_bridge->sabotage_in_done && !nf_bridge->in_prerouting &&
-	       !netif_is_l3_master(skb->dev) && !netif_is_l3_slave(skb->dev);
+	if (!nf_bridge || nf_bridge->sabotage_in_done || nf_bridge->in_prerouting)
+		return false;
+	return netif_is_bridge_master(skb->dev) && !netif_is_l3_slave(skb->dev);
 #else
 	return false;
 #endif
