@@ -2,6 +2,7 @@
 
 //! `nftrace doctor`
 
+mod elsewhere;
 mod finding;
 mod forwarding;
 mod order;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use self::elsewhere::Elsewhere;
 use self::finding::{arrange, Finding, Severity};
 use self::settings::Settings;
 use crate::hooks::{self, Entry};
@@ -41,6 +43,7 @@ struct Seen {
     inode: u32,
     cookie: Option<u64>,
     settings: Settings,
+    elsewhere: Elsewhere,
     /// None: they could not be seen.
     hooks: Option<Vec<Entry>>,
 }
@@ -73,6 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                     &seen.settings,
                     hooks.unwrap_or_default(),
                 ));
+                found.extend(seen.elsewhere.findings());
                 all.push(seen);
                 error
             }
@@ -111,10 +115,12 @@ fn see(namespace: &Namespace, name: &str) -> Result<(Seen, Option<hooks::Error>)
         .ok_or_else(|| hooks::Error::Enter(io::ErrorKind::NotFound.into()))?;
     let file = File::open(path).map_err(hooks::Error::Enter)?;
     let look = || {
-        let settings = Settings::read(Path::new("/proc/sys/net"), devices_here()?);
-        Ok::<_, hooks::Error>((hooks::dump_here(), settings))
+        let devices = devices_here()?;
+        let elsewhere = Elsewhere::see(&devices)?;
+        let settings = Settings::read(Path::new("/proc/sys/net"), devices);
+        Ok::<_, hooks::Error>((hooks::dump_here(), settings, elsewhere))
     };
-    let (hooks, settings) = enter::inside(file, look).map_err(hooks::Error::Enter)??;
+    let (hooks, settings, elsewhere) = enter::inside(file, look).map_err(hooks::Error::Enter)??;
     let (hooks, error) = match hooks {
         Ok(hooks) => (Some(hooks), None),
         Err(error) => (None, Some(error)),
@@ -124,6 +130,7 @@ fn see(namespace: &Namespace, name: &str) -> Result<(Seen, Option<hooks::Error>)
         inode: namespace.inode,
         cookie: namespace.cookie,
         settings,
+        elsewhere,
         hooks,
     };
     Ok((seen, error))

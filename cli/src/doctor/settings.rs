@@ -119,6 +119,7 @@ mod tests {
         let device = |name: &str, kind: Option<&str>| NetDevice {
             name: name.to_owned(),
             kind: kind.map(str::to_owned),
+            ..NetDevice::default()
         };
         let devices = vec![
             device("lo", None),

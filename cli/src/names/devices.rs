@@ -16,6 +16,8 @@ const IFINFOMSG: usize = 16;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
+const IFLA_XDP: u16 = 43;
+const IFLA_XDP_PROG_ID: u16 = 4;
 
 /// A network device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,9 @@ pub(crate) struct NetDevice {
     pub(crate) name: String,
     /// As `ip link add` calls it: `bridge`, `veth`, `vxlan`; none for hardware and `lo`.
     pub(crate) kind: Option<String>,
+    pub(crate) index: u32,
+    /// The XDP program on it, by its id.
+    pub(crate) xdp: Option<u32>,
 }
 
 impl Namespace {
@@ -77,16 +82,25 @@ pub(crate) fn device_name(index: u32) -> io::Result<String> {
 
 fn device(answer: &[u8]) -> io::Result<NetDevice> {
     let mut device = NetDevice::default();
-    let mut info = Vec::new();
+    let (mut info, mut xdp) = (Vec::new(), Vec::new());
+    if let Some(index) = answer.get(4..).and_then(<[u8]>::first_chunk) {
+        device.index = u32::from_ne_bytes(*index);
+    }
     let raw = answer.get(IFINFOMSG..).unwrap_or_default();
     attributes(raw, |attribute, value| match attribute {
         IFLA_IFNAME => device.name = text(value),
         IFLA_LINKINFO => info = value.to_vec(),
+        IFLA_XDP => xdp = value.to_vec(),
         _ => {}
     })?;
     attributes(&info, |attribute, value| {
         if attribute == IFLA_INFO_KIND {
             device.kind = Some(text(value));
+        }
+    })?;
+    attributes(&xdp, |attribute, value| {
+        if let (IFLA_XDP_PROG_ID, Ok(id)) = (attribute, value.try_into()) {
+            device.xdp = Some(u32::from_ne_bytes(id));
         }
     })?;
     Ok(device)
