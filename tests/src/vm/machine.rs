@@ -38,10 +38,12 @@ const BOOT_LIMIT: Duration = Duration::from_secs(300);
 const TICK: Duration = Duration::from_millis(100);
 
 /// quiet, loglevel: a serial console costs time for each character; warnings and worse are shown.
+/// no_timer_check: on a busy machine the kernel finds its timer too slow, and gives up.
 /// rcu_expedited: without it, booting and every namespace that goes wait for grace periods.
 /// log_buf_len: no record may be overwritten before it is read.
 /// notests: the kernel's own tests of its ciphers are not ours to wait for.
-pub(super) const KERNEL_ARGS: &str = "quiet loglevel=5 rcupdate.rcu_expedited=1 oops=panic \
+pub(super) const KERNEL_ARGS: &str =
+    "quiet loglevel=5 no_timer_check rcupdate.rcu_expedited=1 oops=panic \
     log_buf_len=8M cryptomgr.notests";
 
 /// What is learnt while the machine runs.
