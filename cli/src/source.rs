@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use nftrace_core::abi::{Frame, INFO_BRIDGE, INFO_EXIT};
 use nftrace_core::record::Kind;
-use nftrace_device::{Device, Start, DEFAULT_PATH};
+use nftrace_device::{monotonic, Device, Start, DEFAULT_PATH};
 use nftrace_journeys::{Names, NamespaceId};
 
 use crate::live_names::LiveNames;
@@ -264,21 +265,10 @@ impl Live {
     }
 }
 
-/// The records' clock.
-pub(crate) fn monotonic() -> u64 {
-    nanoseconds(rustix::time::clock_gettime(
-        rustix::time::ClockId::Monotonic,
-    ))
-}
-
-fn nanoseconds(time: rustix::time::Timespec) -> u64 {
-    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or_default()
-}
-
 /// This host, as `device` and the system tell.
 fn host(device: &Device) -> Host {
     let before = monotonic();
-    let realtime = nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Realtime));
+    let realtime = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = before.midpoint(monotonic());
     let uname = rustix::system::uname();
     let info = device.info();
@@ -289,8 +279,9 @@ fn host(device: &Device) -> Host {
         kernel: uname.release().to_string_lossy().into_owned(),
         hostname: uname.nodename().to_string_lossy().into_owned(),
         cpus: info.rings,
-        realtime_offset: i64::try_from(realtime).unwrap_or_default()
-            - i64::try_from(now).unwrap_or_default(),
+        realtime_offset: realtime.map_or(0, |since| {
+            i64::try_from(since.as_nanos()).unwrap_or_default()
+        }) - i64::try_from(now).unwrap_or_default(),
         init_cookie: info.init_cookie,
         init_inode: info.init_inode,
         bridge: info.flags & INFO_BRIDGE != 0,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use nftrace_device::monotonic;
 use nftrace_journeys::{Builder, Input, Journey, Loss, Names, Options};
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use crate::hooks::Culprits;
 use crate::live_names::LiveNames;
 use crate::output::{self, Output};
 use crate::render::{self, Lines, Style, View};
-use crate::source::{monotonic, DeviceArgs, Item, RecordedNames, Source};
+use crate::source::{DeviceArgs, Item, RecordedNames, Source};
 use crate::stop::{Stop, Time};
 use crate::summary::summary;
 

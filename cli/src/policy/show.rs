@@ -146,9 +146,8 @@ fn nothing(json: bool) -> anyhow::Result<ExitCode> {
 struct Counters(BTreeMap<u32, Counted>);
 
 fn age(last: u64) -> Option<f64> {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
-    (last != 0).then(|| now.saturating_sub(Duration::from_nanos(last)).as_secs_f64())
+    let since = || nftrace_device::monotonic().saturating_sub(last);
+    (last != 0).then(|| Duration::from_nanos(since()).as_secs_f64())
 }
 
 impl Counters {

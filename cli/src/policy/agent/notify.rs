@@ -28,8 +28,7 @@ impl Notify {
 
     /// The file is read again; [`Self::ready`] says when that is done.
     pub(super) fn reloading(&self) {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+        let microseconds = nftrace_device::monotonic() / 1000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}"));
     }
 
