@@ -16,6 +16,10 @@ use crate::record::Record;
 /// The version of everything here. Only equality has a meaning.
 pub const ABI: u32 = 4;
 
+/// The version of [`Frame`] and of [`Record`] alone: recordings are read for as long as
+/// these stay, whatever else changes. (The [`ABI`] of the last change of them.)
+pub const FRAMES: u32 = 3;
+
 /// The name of the device below `/dev`.
 pub const DEVICE_NAME: &str = "nftrace";
 

@@ -7,7 +7,7 @@
 
 use std::io;
 
-use nftrace_core::abi::{ABI, FRAME_SIZE};
+use nftrace_core::abi::{FRAMES, FRAME_SIZE};
 use serde::{Deserialize, Serialize};
 
 mod reader;
@@ -29,7 +29,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"\x89NFT\r\n\x1a\n";
 /// The version of the format: what is between the magic and the frames' own bytes.
 const FORMAT: u32 = 1;
 
-/// Bytes of the header: magic, format, ABI, bytes of a frame, checksum of these.
+/// Bytes of the header: magic, format, version of the frames, bytes of a frame, checksum of these.
 const HEADER: usize = 24;
 
 /// Bytes of a block's header: what it holds, bytes of its payload, checksum of these.
@@ -124,7 +124,7 @@ fn header() -> [u8; HEADER] {
     let frame_size = u32::try_from(FRAME_SIZE).unwrap_or_default();
     header[..8].copy_from_slice(&MAGIC);
     header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
-    header[12..16].copy_from_slice(&ABI.to_le_bytes());
+    header[12..16].copy_from_slice(&FRAMES.to_le_bytes());
     header[16..20].copy_from_slice(&frame_size.to_le_bytes());
     let sum = crc32fast::hash(&header[..20]);
     header[20..].copy_from_slice(&sum.to_le_bytes());

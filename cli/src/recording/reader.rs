@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read};
 
-use nftrace_core::abi::{Frame, ABI, FRAME_SIZE};
+use nftrace_core::abi::{Frame, FRAMES, FRAME_SIZE};
 use nftrace_core::record::Kind;
 use serde::de::DeserializeOwned;
 use zerocopy::FromBytes as _;
@@ -39,12 +39,12 @@ pub(crate) enum OpenError {
     },
     /// Its frames are others.
     #[error(
-        "the recording has frames of interface version {abi} ({frame_size} bytes) and this command \
-         reads version {ABI} ({FRAME_SIZE} bytes); read it with the version of nftrace that wrote it"
+        "the recording has frames of version {version} ({frame_size} bytes) and this command \
+         reads version {FRAMES} ({FRAME_SIZE} bytes); read it with the version of nftrace that wrote it"
     )]
-    Abi {
+    Frames {
         /// The version.
-        abi: u32,
+        version: u32,
         /// Bytes of a frame.
         frame_size: u32,
     },
@@ -114,9 +114,12 @@ impl<R: Read> Reader<R> {
         if format != FORMAT {
             return Err(OpenError::Format { format });
         }
-        let (abi, frame_size) = (number(&header, 12), number(&header, 16));
-        if abi != ABI || usize::try_from(frame_size) != Ok(FRAME_SIZE) {
-            return Err(OpenError::Abi { abi, frame_size });
+        let (version, frame_size) = (number(&header, 12), number(&header, 16));
+        if version != FRAMES || usize::try_from(frame_size) != Ok(FRAME_SIZE) {
+            return Err(OpenError::Frames {
+                version,
+                frame_size,
+            });
         }
         Ok(Self {
             from,

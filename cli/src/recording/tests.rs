@@ -156,7 +156,7 @@ fn other_files_and_other_versions_are_told_apart() {
         refused(&bytes)
     };
     assert!(changed(8).contains("format 99"));
-    assert!(changed(12).contains("interface version 99"));
+    assert!(changed(12).contains("frames of version 99"));
     let mut bytes = bytes.clone();
     bytes[12] = 99;
     assert!(refused(&bytes).contains("damaged in its header"));
