@@ -21,3 +21,10 @@ pub mod recent;
 pub mod record;
 pub mod ring;
 pub mod trace;
+
+/// The atomics of the ring: `tests/ring` compiles it with others, which try every order.
+mod atomics {
+    pub(crate) use ::core::sync::atomic::{fence, AtomicU64, Ordering};
+}
+
+const _: () = assert!(size_of::<ring::Slot>() == ring::SLOT_WORDS * 8);

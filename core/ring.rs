@@ -14,9 +14,8 @@
 //! with another address space, needs no `unsafe`. The commit word is that of a
 //! seqlock: a reader whose slot is taken from it while it reads finds it changed.
 
-use ::core::sync::atomic::{fence, AtomicU64, Ordering};
-
 use crate::abi::Frame;
+use crate::atomics::{fence, AtomicU64, Ordering};
 use crate::record::{Record, Words, RECORD_WORDS};
 
 /// Words of a slot: the commit word, the losses before it, the record.
@@ -32,15 +31,14 @@ pub struct Slot {
     record: [AtomicU64; RECORD_WORDS],
 }
 
-const _: () = assert!(size_of::<Slot>() == SLOT_WORDS * 8);
-
 impl Slot {
-    /// A slot that was never written.
-    pub const fn new() -> Self {
+    /// A slot that was never written; the kernel has zeroed pages for that.
+    #[cfg(not(MODULE))]
+    pub fn new() -> Self {
         Self {
             commit: AtomicU64::new(0),
             lost: AtomicU64::new(0),
-            record: [const { AtomicU64::new(0) }; RECORD_WORDS],
+            record: ::core::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -49,6 +47,7 @@ impl Slot {
     }
 }
 
+#[cfg(not(MODULE))]
 impl Default for Slot {
     fn default() -> Self {
         Self::new()
