@@ -80,11 +80,14 @@ impl RecordedNames {
         Self(HashMap::from([init]))
     }
 
-    /// Learns names.
+    /// Learns names. Whoever forged the recording has no say over a terminal.
     pub(crate) fn learn(&mut self, names: &[NamespaceName]) {
         let named = names.iter().filter(|name| !name.name.is_empty());
-        self.0
-            .extend(named.map(|name| (name.cookie, name.name.clone())));
+        let printed = |name: &NamespaceName| {
+            let is_control = |one: char| one.is_control();
+            (name.cookie, name.name.replace(is_control, "\u{fffd}"))
+        };
+        self.0.extend(named.map(printed));
     }
 }
 
@@ -291,5 +294,26 @@ fn host(device: &Device) -> Host {
             .filter()
             .map(|bytes| crate::trace::describe(&bytes))
             .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_recording_cannot_talk_to_the_terminal() {
+        let mut names = RecordedNames::default();
+        names.learn(&[NamespaceName {
+            cookie: 7,
+            name: "web\u{1b}[2J\n".to_owned(),
+            ..NamespaceName::default()
+        }]);
+        let namespace = NamespaceId::Cookie {
+            cookie: 7,
+            inode: 0,
+        };
+        let name = names.name(&namespace);
+        assert_eq!(name.as_deref(), Some("web\u{fffd}[2J\u{fffd}"));
     }
 }

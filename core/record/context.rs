@@ -107,9 +107,11 @@ impl<'a> Text<'a> {
         self.0.is_empty()
     }
 
-    /// The text; empty where it is none of ASCII.
+    /// The text; empty where something in it cannot be printed: whoever forges a recording
+    /// has no say over a terminal.
     pub fn as_str(&self) -> &'a str {
-        if self.0.is_ascii() {
+        let is_printed = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+        if self.0.iter().all(is_printed) {
             ::core::str::from_utf8(self.0).unwrap_or_default()
         } else {
             ""

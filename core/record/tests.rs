@@ -345,3 +345,13 @@ proptest! {
         let _ = v1::parse(&text);
     }
 }
+
+#[test]
+fn what_cannot_be_printed_of_a_reason_is_not_printed() {
+    let mut record = Record::new(&site(), &syn());
+    record.set_dropped(2, b"NETFILTER_DROP", b"nf_hook_slow+0xa0/0xf0 [nf]");
+    assert_eq!(record.dropped().unwrap().name.to_string(), "NETFILTER_DROP");
+    record.set_dropped(2, b"A\x1b[2J", b"nf\nnftrace: v1");
+    assert_eq!(record.dropped().unwrap().name.to_string(), "-");
+    assert!(!V1(&record).to_string().contains(['\n', '\u{1b}']));
+}
