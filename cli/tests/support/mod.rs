@@ -7,7 +7,7 @@
 
 use std::process::{Command, Output};
 
-use nftrace_core::abi::{Frame, ABI, FRAME_SIZE};
+use nftrace_core::abi::{Frame, FRAMES, FRAME_SIZE};
 use nftrace_core::hook::{Family, Hook};
 use nftrace_core::packet::{Packet, Ports, Protocol, Tcp, Transport};
 use nftrace_core::record::{Device, Kind, Record, Site};
@@ -132,7 +132,7 @@ fn block(tag: &[u8; 4], payload: &[u8]) -> Vec<u8> {
 /// A recording that ends as it should.
 pub(crate) fn recording(frames: &[Frame]) -> Vec<u8> {
     let mut bytes = b"\x89NFT\r\n\x1a\n".to_vec();
-    for number in [1, ABI, u32::try_from(FRAME_SIZE).unwrap()] {
+    for number in [1, FRAMES, u32::try_from(FRAME_SIZE).unwrap()] {
         bytes.extend(number.to_le_bytes());
     }
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
