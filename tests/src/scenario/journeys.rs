@@ -141,16 +141,17 @@ fn packet(journey: &Journey, line: &str, letters: &mut Letters) -> Packet {
             lines.push(format!("- {} {from} > {to}", nat.kind));
         }
     }
-    // An acknowledgement that is overtaken by another is thrown away by TCP itself.
+    // An acknowledgement that is overtaken by another is thrown away by TCP itself, and so is
+    // data that it has already, which a slow machine sent again.
     let flags = journey
         .records
         .first()
         .and_then(|record| record.flags.as_deref());
-    let late = flags == Some("A")
-        && journey.drop.as_ref().is_some_and(|drop| {
-            let reason = drop.reason.as_deref().unwrap_or_default();
-            drop.hook.as_deref() == Some("LOCAL_IN") && reason.starts_with("TCP_")
-        });
+    let late = journey.drop.as_ref().is_some_and(|drop| {
+        let reason = drop.reason.as_deref().unwrap_or_default();
+        drop.hook.as_deref() == Some("LOCAL_IN")
+            && (reason == "TCP_OLD_DATA" || (flags == Some("A") && reason.starts_with("TCP_")))
+    });
     let mut last = format!("= {}", if late { "delivered" } else { &journey.end });
     if let Some(drop) = journey.drop.as_ref().filter(|_| !late) {
         for word in [&drop.name, &drop.hook, &drop.reason] {

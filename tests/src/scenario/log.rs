@@ -188,15 +188,18 @@ fn flags(record: &Record) -> u8 {
 
 /// Whether it says that TCP threw an acknowledgement away behind the last hook, since it was
 /// done with it: another overtook it, or the socket of a connection at its end is closed by
-/// then. When it does, time tells: no way can foresee it.
+/// then. Or data that it has already, which was sent again. When it does, time tells: no way
+/// can foresee it.
 fn is_discarded_behind(record: &Record) -> bool {
-    let reason = record.dropped().map(|dropped| dropped.name);
+    let Some(dropped) = record.dropped() else {
+        return false;
+    };
+    let reason = dropped.name.as_str();
+    // Where a connection waits to be forgotten, TCP gives no reason.
+    let is_tcps = reason == "NOT_SPECIFIED" || reason.starts_with("TCP_");
+    let is_acknowledgement = flags(record) & !FIN == ACK;
     record.hook() == Some(Hook::LocalIn)
-        && flags(record) & !FIN == ACK
-        && reason.is_some_and(|reason| {
-            // Where a connection waits to be forgotten, TCP gives no reason.
-            reason.as_str() == "NOT_SPECIFIED" || reason.as_str().starts_with("TCP_")
-        })
+        && (reason == "TCP_OLD_DATA" || (is_acknowledgement && is_tcps))
 }
 
 /// A record as a line to compare.

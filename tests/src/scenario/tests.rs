@@ -99,6 +99,8 @@ fn an_acknowledgement_that_tcp_threw_away_behind_the_last_hook_has_arrived() {
         messages[other] = wrong;
         assert!(packets(&messages).is_err(), "{why}");
     }
+    messages[other] = end(3, "PA").replace("TCP_CLOSE", "TCP_OLD_DATA");
+    assert!(packets(&messages).is_ok(), "that data was there already");
     messages[other] = end(3, "FA");
     messages.swap(other - 1, other);
     assert!(packets(&messages).is_err(), "it was still under way");
