@@ -33,7 +33,10 @@ const AGAINST: &str = "for the same rules and packets; every verdict was compare
      by rule. The geometric mean of the pairs, the interval in which it lies with 95 % (bootstrap), and the worst pair \
      for us: below 1 the peer is ahead.";
 
-/// What stands behind them.
+/// What stands behind the targets.
+const REASONS: &str = include_str!("reasons.md");
+
+/// What stands behind the tables.
 const LIMITS: &str = include_str!("limits.md");
 
 /// Writes all of it; `plain` was measured without AVX2, `native` in time.
@@ -56,6 +59,7 @@ pub(crate) fn write(
         machine.kernel, machine.mitigations, machine.qemu, machine.cpu
     ));
     add(targets::table(&view, native.as_ref()).to_string());
+    add(REASONS.to_owned());
     add(format!("## Hooks\n\n{}", hooks(&view)));
     add(format!("## Policies\n\n{}", policies(&view)));
     for (name, title, disjoint) in [
