@@ -159,26 +159,9 @@ impl Index {
                     first: first_entry + first,
                     count,
                 },
-                Node::Cut {
-                    base,
-                    dimension,
-                    shift,
-                    bits,
-                } => Node::Cut {
-                    base: first_node + base,
-                    dimension,
-                    shift,
-                    bits,
-                },
-                Node::Split {
-                    base,
-                    dimension,
-                    limit,
-                } => Node::Split {
-                    base: first_node + base,
-                    dimension,
-                    limit,
-                },
+                Node::Cut { base, .. } | Node::Split { base, .. } => {
+                    tree::at_base(*node, first_node + base)
+                }
             };
             self.nodes.push(node.write());
         }
@@ -202,21 +185,17 @@ impl Grown {
     fn leaf(&self, point: &[u32]) -> (u32, &[u32]) {
         let (mut at, mut steps) = (0_usize, 1);
         loop {
-            let child = match self.nodes[at] {
+            let node = self.nodes[at];
+            let child = match node {
                 Node::Leaf { first, count } => {
                     return (steps, &self.entries[first as usize..][..count as usize])
                 }
                 Node::Cut {
-                    base,
-                    dimension,
-                    shift,
-                    bits,
-                } => base + ((point[dimension as usize] >> shift) & ((1 << bits) - 1)),
-                Node::Split {
-                    base,
-                    dimension,
-                    limit,
-                } => base + u32::from(point[dimension as usize] > limit),
+                    base, dimension, ..
+                }
+                | Node::Split {
+                    base, dimension, ..
+                } => base + tree::child_of(node, point[dimension as usize]),
             };
             at = child as usize;
             steps += 1;

@@ -318,7 +318,8 @@ pub(super) fn side_of(node: Node, child: u32, (low, high): (u32, u32)) -> (u32, 
     }
 }
 
-fn at_base(node: Node, base: u32) -> Node {
+/// The node with its children from there on.
+pub(super) fn at_base(node: Node, base: u32) -> Node {
     match node {
         Node::Cut {
             dimension,
