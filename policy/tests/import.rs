@@ -4,7 +4,7 @@
 //! are to come of them. With `UPDATE_VECTORS=1` what comes of them is written there, to be
 //! read before it is committed.
 
-use nftrace_policy::ast::{NamespaceSpec, Rule, Verdict};
+use nftrace_policy::ast::{IpFamily, NamespaceSpec, Rule, Verdict};
 use nftrace_policy::import::{iptables, nft_json, Import, Options};
 use nftrace_policy::{load_text, Memory};
 use std::path::{Path, PathBuf};
@@ -182,4 +182,25 @@ fn expressions_of_nft_are_carried_over_or_listed() {
         "drop at local_in in host",
     ];
     assert_eq!(rules, wanted, "{import}");
+}
+
+#[test]
+fn names_that_no_device_can_have_are_told_and_not_carried_over() {
+    let long = "a-name-of-sixteen";
+    let rules = format!("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -i {long} -j DROP\nCOMMIT\n");
+    let options = Options {
+        family: Some(IpFamily::Ipv4),
+        ..Options::default()
+    };
+    let import = iptables(&rules, &options).expect("it is one");
+    assert_eq!(import.left.len(), 1, "{import}");
+    assert!(import.left[0].reason.contains("15 bytes"), "{import}");
+    assert_eq!(import.policy.rules().count(), 0, "{import}");
+
+    let device = r#"{"meta": {"key": "iifname"}}"#;
+    let import = nft(&format!(
+        r#"{{"match": {{"op": "==", "left": {device}, "right": "{long}"}}}}, {{"accept": null}}"#
+    ));
+    assert_eq!(import.left.len(), 1, "{import}");
+    assert!(import.left[0].reason.contains("15 bytes"), "{import}");
 }

@@ -268,6 +268,27 @@ pub struct Device {
     pub any_end: bool,
 }
 
+impl Device {
+    /// Why no device has this name, or one that begins so, and what to do; none: one may.
+    pub(crate) fn problem(name: &str) -> Option<(&'static str, &'static str)> {
+        if name.is_empty() {
+            Some((
+                "a device's name is missing",
+                "leave the clause out for any device",
+            ))
+        } else if name.len() > 15 {
+            Some((
+                "a device's name has at most 15 bytes",
+                "`veth*` stands for all that begin so",
+            ))
+        } else if name.contains(['/', '\0']) || name.contains(char::is_whitespace) {
+            Some(("no device has such a name", "`ip link` shows them"))
+        } else {
+            None
+        }
+    }
+}
+
 /// A namespace as a rule says it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NamespaceSpec {

@@ -208,26 +208,13 @@ impl Parser<'_> {
             name
         };
         let span = self.span_from(token);
-        let problem = if name.is_empty() {
-            Some((
-                "a device's name is missing",
-                "leave the clause out for any device",
-            ))
-        } else if name.len() > 15 {
-            Some((
-                "a device's name has at most 15 bytes",
-                "`veth*` stands for all that begin so",
-            ))
-        } else if name.contains(['/', '\0']) || name.contains(char::is_whitespace) {
-            Some(("no device has such a name", "`ip link` shows them"))
-        } else if !quoted && name.contains('*') {
-            Some((
+        let problem = Device::problem(&name).or_else(|| {
+            let inside = !quoted && name.contains('*');
+            inside.then_some((
                 "`*` stands at the end of a device's name only",
                 "name them one by one",
             ))
-        } else {
-            None
-        };
+        });
         match problem {
             Some((message, help)) => Err(self.wrong(Diagnostic::error(span, message).help(help))),
             None => Ok(Device { name, any_end }),

@@ -112,6 +112,9 @@ pub(super) fn device(text: &str, not: bool) -> Read<Operand<Device>> {
     if device.name.is_empty() {
         return Err("`+` means any device: it says nothing, or with `!` none".to_string());
     }
+    if let Some((problem, _)) = Device::problem(&device.name) {
+        return Err(format!("{text:?}: {problem}"));
+    }
     Ok(Operand {
         not,
         items: vec![device],

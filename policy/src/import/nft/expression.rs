@@ -234,6 +234,9 @@ fn devices(right: &Value, not: bool) -> Read<Operand<Device>> {
         if device.name.is_empty() {
             return Err("`*` means any device".to_string());
         }
+        if let Some((problem, _)) = Device::problem(&device.name) {
+            return Err(format!("{name}: {problem}"));
+        }
         Ok(device)
     };
     let items: Read<Vec<Device>> = names.iter().map(device).collect();
