@@ -13,8 +13,11 @@ use nftrace_core::policy::forest::{Region, Shape, Side, MAX_TREES, SPECIAL};
 /// So few boxes are found at once, however they are cut.
 const SMALL: usize = 16;
 
-/// Of more boxes, so many, spread over all, are taken to be like the rest.
+/// Of more boxes, so many, spread over all, are taken to be like the rest,
 const SAMPLE: usize = 2048;
+
+/// or, of very many, one of so many: few of them do not show how many trees all take.
+const SHARE: usize = 16;
 
 /// How often each box is looked at, on average, where boxes cannot be told apart.
 const HARD: usize = 48;
@@ -90,7 +93,8 @@ impl<'a, S: Shape> Grower<'a, S> {
         if len <= SAMPLE {
             return self.best().1;
         }
-        let sample = self.ids.iter().copied().step_by(len.div_ceil(SAMPLE));
+        let size = SAMPLE.max(len / SHARE);
+        let sample = self.ids.iter().copied().step_by(len.div_ceil(size));
         let sample: Vec<u32> = sample.collect();
         let (temper, _) = Grower::new(self.boxes, &sample, self.is_fragment).best();
         let trees = self.grow_by(temper);
