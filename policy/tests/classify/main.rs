@@ -2,6 +2,7 @@
 
 //! What the kernel's classifier makes of compiled policies is what they say.
 
+mod damage;
 mod mutants;
 mod oracle;
 mod parts;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What the verifier takes says what its rules say, however it came to be.
+//!
+//! `NFTRACE_MUTANTS=1000000` has so many blobs tried instead of the usual number.
 
+use super::damage::Damage;
 use super::parts::Parts;
 use super::universe::{self, Names, World};
 use super::{rules, Shadowed};
@@ -9,63 +12,22 @@ use nftrace_core::packet::Packet;
 use nftrace_core::policy::{classify, classify_in_order, verify, Place, Tables};
 use nftrace_policy::{compile, resolve};
 use proptest::prelude::*;
-use zerocopy::IntoBytes;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 
-/// A word of one section of the index that becomes another one.
-#[derive(Clone, Copy, Debug)]
-struct Damage {
-    section: u8,
-    at: usize,
-    how: How,
+/// Of each policy so many mutants are made.
+const EACH: usize = 60;
+
+/// How many policies.
+fn cases() -> u32 {
+    let said = std::env::var("NFTRACE_MUTANTS").ok();
+    let mutants = said.map(|said| said.parse::<usize>().expect("NFTRACE_MUTANTS is a number"));
+    mutants.map_or(200, |all| u32::try_from(all.div_ceil(EACH)).expect("fewer"))
 }
 
-#[derive(Clone, Copy, Debug)]
-enum How {
-    Bit(u32),
-    Add(i8),
-    /// That of another place in the section.
-    Copy(usize),
-}
-
-fn damage() -> impl Strategy<Value = Damage> {
-    let how = prop_oneof![
-        (0_u32..64).prop_map(How::Bit),
-        (-3_i8..4).prop_map(How::Add),
-        any::<usize>().prop_map(How::Copy),
-    ];
-    (0_u8..8, any::<usize>(), how).prop_map(|(section, at, how)| Damage { section, at, how })
-}
-
-fn change<const N: usize>(bytes: &mut [u8], at: usize, how: How) {
-    let words = bytes.len() / N;
-    if words == 0 {
-        return;
-    }
-    let at = at % words * N;
-    match how {
-        How::Bit(bit) => {
-            let bit = bit as usize % (N * 8);
-            bytes[at + bit / 8] ^= 1 << (bit % 8);
-        }
-        How::Add(what) => bytes[at] = bytes[at].wrapping_add_signed(what),
-        How::Copy(from) => {
-            let from = from % words * N;
-            bytes.copy_within(from..from + N, at);
-        }
-    }
-}
-
-impl Damage {
-    fn apply(self, parts: &mut Parts) {
-        match self.section {
-            0 | 1 => change::<8>(parts.nodes.as_mut_bytes(), self.at, self.how),
-            2 | 3 => change::<4>(parts.entries.as_mut_bytes(), self.at, self.how),
-            4 => change::<1>(&mut parts.homes, self.at, self.how),
-            5 => change::<4>(parts.trees.as_mut_bytes(), self.at, self.how),
-            6 => change::<4>(parts.header.roots.as_mut_bytes(), self.at, self.how),
-            _ => change::<4>(parts.boxes4.as_mut_bytes(), self.at, self.how),
-        }
-    }
+pub(crate) fn damage() -> impl Strategy<Value = Damage> {
+    (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(a, b, c)| Damage::new(a, b, c))
 }
 
 fn agree(tables: &Tables<'_>, packet: Option<&Packet>, world: &World) -> Result<(), TestCaseError> {
@@ -78,32 +40,67 @@ fn agree(tables: &Tables<'_>, packet: Option<&Packet>, world: &World) -> Result<
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+static TRIED: AtomicU64 = AtomicU64::new(0);
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+/// How many were refused for what.
+static REFUSED: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
 
-    #[test]
-    fn a_damaged_index_is_refused_or_says_what_the_rules_say(
+fn note(what: &'static str) {
+    let mut refused = REFUSED.lock().expect("nobody panics there");
+    *refused.entry(what).or_default() += 1;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    fn damaged(
         rules in prop::collection::vec(rules::rule(), 1..40),
         defaults in rules::defaults(),
-        damages in prop::collection::vec(prop::collection::vec(damage(), 1..3), 60),
+        damages in prop::collection::vec(prop::collection::vec(damage(), 1..3), EACH),
         packets in prop::collection::vec((universe::packet(), universe::world()), 20),
     ) {
         let document = super::document(&rules, &defaults);
         let program = resolve(&document, &Names).unwrap_or_else(|report| panic!("{report}"));
-        let sound = Parts::of(&compile(&program).expect("it is small"));
+        let sound = compile(&program).expect("it is small");
+        let parts = Parts::of(&sound);
         for damage in damages {
-            let mut parts = sound.clone();
+            let mut parts = parts.clone();
             for one in damage {
                 one.apply(&mut parts);
             }
             let blob = parts.blob();
-            let Ok(tables) = blob.tables() else { continue };
-            if verify(&tables).is_err() {
+            if blob == sound {
                 continue;
             }
+            TRIED.fetch_add(1, Ordering::Relaxed);
+            let tables = blob.tables().and_then(|tables| verify(&tables).map(|_| tables));
+            let tables = match tables {
+                Ok(tables) => tables,
+                Err(refusal) => {
+                    note(refusal.flaw.what());
+                    continue;
+                }
+            };
+            TAKEN.fetch_add(1, Ordering::Relaxed);
             for (packet, world) in &packets {
                 agree(&tables, packet.as_ref(), world)?;
             }
         }
     }
+}
+
+#[test]
+fn a_damaged_blob_is_refused_or_says_what_its_rules_say() {
+    damaged();
+    let (tried, taken) = (TRIED.load(Ordering::Relaxed), TAKEN.load(Ordering::Relaxed));
+    eprintln!("{tried} damaged policies, of which the verifier took {taken}; refused since it");
+    let refused = REFUSED.lock().expect("nobody panics there");
+    for (what, count) in refused.iter() {
+        eprintln!("{count:8} {what}");
+    }
+    // Whatever the verifier looks at was damaged, but what takes a blob of 64 MiB or a limit.
+    assert!(refused.len() > 15, "{refused:?}");
+    // Else little would have been said.
+    assert!(taken > tried / 100, "{taken} of {tried}");
+    assert!(tried - taken > tried / 10, "{taken} of {tried}");
 }
