@@ -19,7 +19,7 @@ export KERNEL NFTRACE_CACHE NFTRACE_MIRROR NFTRACE_ACCEL NFTRACE_TOOLCHAIN V
 unexport MAKEFLAGS MAKELEVEL MFLAGS
 
 .DEFAULT_GOAL := all
-.PHONY: all module command demo lab docs test test-debug check images fuzz bench bench-native bench-check clean distclean help
+.PHONY: all module command demo lab docs test test-debug check images fuzz mutants bench bench-native bench-check clean distclean help
 
 all: module command
 
@@ -77,9 +77,10 @@ test-debug: images
 	@$(RUN) cargo test --package nftrace-tests --features debug-kernels --test debug
 
 fuzz:
-	@for target in parse policy verify; do \
-		$(RUN) $(CURDIR)/tests/fuzz/run $$target $(or $(SECONDS),60) || exit; \
-	done
+	@$(RUN) $(CURDIR)/tests/fuzz/run $(or $(TARGET),all) $(or $(SECONDS),60)
+
+mutants:
+	@$(RUN) $(CURDIR)/tests/fuzz/mutants $(or $(MUTANTS),1000000)
 
 clean:
 	@rm -rf target tests/fuzz/target nftrace
@@ -103,7 +104,8 @@ help:
 	@echo 'Testing:'
 	@echo '  make test-debug the module under fire, in kernels with KASAN and lockdep'
 	@echo '  make check      formatting, clippy, rustdoc, shellcheck, the rules of the project'
-	@echo '  make fuzz       fuzz packets, policies and compiled policies; SECONDS=60 each'
+	@echo '  make fuzz       fuzz whatever reads input from outside, by coverage; SECONDS=60 each, TARGET=parse'
+	@echo '  make mutants    damage 1,000,000 compiled policies: each is refused or decides as its rules say'
 	@echo '  make docs       write docs/scenarios/ anew, from real runs'
 	@echo '  make bench      measure nftrace and its peers anew: bench/results, docs/performance.md'
 	@echo '  make bench-native  what of it is measured in time, on this processor'
