@@ -53,6 +53,31 @@ pub fn by_name<'a>(namespaces: &'a [Value], name: &str) -> &'a Value {
     one
 }
 
+/// Of a flood, as `tests/src/bin/device.rs` tells it: each record was read by each reader, in
+/// order, or the reader was told that it is lost. How many there were.
+///
+/// # Panics
+///
+/// When that is not so.
+#[must_use]
+pub fn accounted(flood: &Value) -> u64 {
+    let number = |of: &Value| of.as_u64().expect("a number");
+    let produced = number(&flood["produced"]);
+    for reader in ["fast", "slow", "idle", "mapped"] {
+        let account = &flood[reader];
+        let (read, lost) = (number(&account["read"]), number(&account["lost"]));
+        eprintln!("{reader}: {read} read, {lost} lost");
+        assert_eq!(read + lost, produced, "{reader}: {flood}");
+        assert_eq!(number(&account["astray"]), 0, "{reader}: {flood}");
+        assert_eq!(number(&account["backwards"]), 0, "{reader}: {flood}");
+        let gaps = number(&account["gaps"]);
+        assert_eq!(lost > 0, gaps > 0, "{reader}: {flood}");
+    }
+    // A ring is smaller than the flood: who does not read loses, and knows it.
+    assert!(number(&flood["idle"]["lost"]) > 0, "{flood}");
+    produced
+}
+
 fn file(report: &Report, name: &str) -> String {
     report
         .file(name)

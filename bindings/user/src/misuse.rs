@@ -17,6 +17,10 @@ use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 use crate::device::Device;
 use crate::error::{Error, Result};
 
+mod arena;
+
+pub use arena::{map as map_anyhow, Arena, Where};
+
 /// What came of each try, by its name; without an error, it was let through.
 ///
 /// # Errors
