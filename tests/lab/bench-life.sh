@@ -3,7 +3,8 @@
 #
 # bench-life.sh   what loading costs: the module, and policies
 #
-# The policies are /mnt/vmtest/policy.NAME. BENCH_CLOCK=wall: where the clock is one.
+# The policies are /mnt/vmtest/policy.NAME. BENCH_CLOCK=wall: where the clock is one; then
+# they are compiled, and /mnt/vmtest/bench loads them.
 # out/life.txt: lines NAME VALUE; instructions in thousands, or microseconds; memory in bytes.
 
 # shellcheck source=tests/lab/lib.sh
@@ -43,6 +44,7 @@ describe_machine >"$OUT/machine.txt"
 local_module
 cp /mnt/vmtest/nftrace /tmp/nftrace
 cp /mnt/vmtest/policy.* /tmp
+[[ ! -e /mnt/vmtest/bench ]] || install -m 755 /mnt/vmtest/bench /tmp/bench
 
 # What is not ours: starting a program.
 timed program /bin/true
@@ -55,17 +57,26 @@ timed insmod-500 insmod "$MODULE"
 timed rmmod-500 rmmod nftrace
 run ip -all netns delete
 
+# load NAME POLICY   by the command, or where the clock is one what the command does at last
+load() {
+	local kib
+	if [[ ${BENCH_CLOCK:-} == wall ]]; then
+		/tmp/bench load-blob --tell "$1" "$2" >>"$OUT/life.txt"
+		return
+	fi
+	timed "load-$1" /tmp/nftrace load --verbose "$2" >"$OUT/load-$1.txt"
+	told compile "$1" "compiled in"
+	told verify "$1" "verified it in"
+	told install "$1" "put it in force in"
+	kib=$(sed -nE 's/.*it takes ([0-9]+) KiB there.*/\1/p' "$OUT/load-$1.txt")
+	note "memory-$1" $((kib * 1024))
+	timed "reload-$1" /tmp/nftrace load "$2"
+}
+
 insmod "$MODULE"
 timed status /tmp/nftrace show >/dev/null
 for policy in /tmp/policy.*; do
-	name=${policy#*.}
-	timed "load-$name" /tmp/nftrace load --verbose "$policy" >"$OUT/load-$name.txt"
-	told compile "$name" "compiled in"
-	told verify "$name" "verified it in"
-	told install "$name" "put it in force in"
-	kib=$(sed -nE 's/.*it takes ([0-9]+) KiB there.*/\1/p' "$OUT/load-$name.txt")
-	note "memory-$name" $((kib * 1024))
-	timed "reload-$name" /tmp/nftrace load "$policy"
-	timed "flush-$name" /tmp/nftrace flush
+	load "${policy#*.}" "$policy"
+	timed "flush-${policy#*.}" /tmp/nftrace flush
 done
 unload_module

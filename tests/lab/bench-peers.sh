@@ -21,7 +21,7 @@ measure() {
 # The kernel, and which code pipapo has, a line each.
 describe_machine() {
 	uname -r
-	if grep -q nft_pipapo_avx2 /proc/kallsyms; then
+	if grep -q nft_pipapo_avx2 /proc/kallsyms && grep -qw avx2 /proc/cpuinfo; then
 		echo "pipapo with its code for AVX2"
 	else
 		echo "pipapo without its code for AVX2"

@@ -16,6 +16,7 @@ keep module /tmp/faults module "$MODULE"
 load_module ports=8080
 run /tmp/nftrace trace set --log --port 8080 -- 'udp[8:1] != 0xff'
 keep controls /tmp/faults controls
+keep sets /tmp/faults sets
 keep namespaces /tmp/faults namespaces
 run /tmp/nftrace flush
 unload_module

@@ -20,6 +20,8 @@ pub(super) struct Images {
     pub(super) modules: PathBuf,
     /// Our module for the kernel, where it has one of its own.
     pub(super) module: Option<PathBuf>,
+    /// A module that does wrong, for a kernel that has to notice.
+    pub(super) canary: Option<PathBuf>,
 }
 
 /// The cache folder, found as scripts/lib.sh finds it.
@@ -73,6 +75,7 @@ impl Images {
             root: file("NFTRACE_GUEST_ROOT")?,
             modules: file("NFTRACE_GUEST_MODULES")?,
             module: file("NFTRACE_GUEST_MODULE").ok(),
+            canary: file("NFTRACE_GUEST_CANARY").ok(),
         })
     }
 }

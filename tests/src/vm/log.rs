@@ -42,7 +42,6 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     ("scheduling while atomic", r"scheduling while atomic"),
     ("leaked device", r"unregister_netdevice: waiting for "),
-    ("leaked memory", r"kmemleak: \d+ new suspected"),
     ("out of memory", r"Out of memory: |invoked oom-killer"),
 ];
 

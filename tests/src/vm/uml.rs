@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::thread;
@@ -40,6 +41,16 @@ impl DebugKernel {
             Self::Kasan => "kasan",
             Self::Lockdep => "lockdep",
         }
+    }
+
+    /// The module that does wrong, built for it.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn canary(self) -> Result<PathBuf> {
+        let missing = || format!("no canary; run scripts/debug-kernel {}", self.name());
+        Images::find_debug(self)?.canary.with_context(missing)
     }
 
     /// The fault, if any, in what the kernel found out about itself.

@@ -83,6 +83,9 @@ fn check(report: &Report) {
             "parameter ports",
         ],
     );
+    let sets = outcomes(report, "sets");
+    without_flaws(&sets);
+    were_refused(&sets, &["set add", "set delete", "set add, the first"]);
     let namespaces = outcomes(report, "namespaces");
     without_flaws(&namespaces);
     were_refused(&namespaces, &["namespace"]);

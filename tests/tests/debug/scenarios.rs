@@ -30,8 +30,10 @@ const ITEMS: &[&str] = &[
     "s15:ipv4",
 ];
 
-static MEMORY: Boot = Boot::new("debug kasan scenarios", ITEMS, 900).debug(DebugKernel::Kasan);
-static LOCKS: Boot = Boot::new("debug lockdep scenarios", ITEMS, 900).debug(DebugKernel::Lockdep);
+static MEMORY: Boot =
+    Boot::new("debug kasan scenarios", ITEMS, super::LIMIT).debug(DebugKernel::Kasan);
+static LOCKS: Boot =
+    Boot::new("debug lockdep scenarios", ITEMS, super::LIMIT).debug(DebugKernel::Lockdep);
 
 fn check(boot: &Boot) {
     let wrong: Vec<String> = boot

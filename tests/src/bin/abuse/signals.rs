@@ -12,20 +12,17 @@ use nftrace_core::abi::{Frame, FRAME_SIZE};
 use nftrace_core::policy::control::{DROP_ALL, END_PANIC};
 use nftrace_core::record::Record;
 use nftrace_device::{misuse, Device, Error, Start};
-use nftrace_tests::guest::{compiled, device, plainly};
+use nftrace_tests::guest::{device, plainly};
 use rustix::io::Errno;
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::{json, Map, Value};
 use zerocopy::IntoBytes as _;
 
-use super::{pause, ready, start, until_ready};
+use super::{many_rules, pause, ready, start, until_ready};
 
 const CALLS: &[&str] = &[
     "read", "poll", "load", "change", "filter", "ports", "open", "counts",
 ];
-
-/// Rules of a policy that the module verifies for so long that it looks for signals.
-const RULES: u32 = 8000;
 
 const PORTS: &str = "/sys/module/nftrace/parameters/ports";
 
@@ -159,8 +156,7 @@ fn waiting(device: Device) -> Result<Action> {
 
 /// Interrupted, the old policy is in force; else the new one.
 fn loading(device: Device) -> Result<Action> {
-    let rule = |at| format!("drop udp to any port {} at local_out\n", 20_000 + at);
-    let blob = compiled(&(0..RULES).map(rule).collect::<String>())?;
+    let blob = many_rules()?;
     Ok(Box::new(move |_| {
         let status = device.status()?;
         let outcome = outcome(device.load_policy(blob.bytes(), &plainly(&status)))?;

@@ -80,6 +80,7 @@ pub(crate) fn is_no_memory(error: &anyhow::Error) -> bool {
         matches!(
             error,
             Error::PolicyNoMemory
+                | Error::SetNoMemory
                 | Error::Kernel {
                     source: Errno::NOMEM,
                     ..

@@ -6,12 +6,14 @@
 //!
 //! - `faults module FILE`: loading and unloading it
 //! - `faults controls`: the device and the parameters of the loaded one
+//! - `faults sets`: the dynamic sets of a policy
 //! - `faults namespaces`: namespaces that are made while a policy needs conntrack
 
 mod controls;
 mod inject;
 mod module;
 mod namespaces;
+mod sets;
 
 use std::path::Path;
 
@@ -22,7 +24,8 @@ fn main() -> anyhow::Result<()> {
     match words[..] {
         ["module", file] => module::run(Path::new(file)),
         ["controls"] => controls::run(),
+        ["sets"] => sets::run(),
         ["namespaces"] => namespaces::run(),
-        _ => anyhow::bail!("usage: faults module FILE | controls | namespaces"),
+        _ => anyhow::bail!("usage: faults module FILE | controls | sets | namespaces"),
     }
 }
