@@ -76,9 +76,14 @@ enum Action {
         /// What names begin with
         prefix: String,
     },
-    /// Load a compiled policy; for the guest of `native rates`
+    /// Load a compiled policy; for the guest of `native`
     #[command(hide = true)]
-    LoadBlob { file: PathBuf },
+    LoadBlob {
+        file: PathBuf,
+        /// Say what it took, in lines "verify-NAME VALUE"
+        #[arg(long, value_name = "NAME")]
+        tell: Option<String>,
+    },
     /// Write docs/performance.md of what is stored
     Report,
     /// Names of cells, with what they are
@@ -129,7 +134,7 @@ fn act(cli: &Cli) -> Result<()> {
             native::measure(*part, only, |figures| store(native::NAME, figures))
         }
         Action::Probe { prefix } => native::flood::probe(prefix),
-        Action::LoadBlob { file } => native::rates::load(file),
+        Action::LoadBlob { file, tell } => native::loads::load(file, tell.as_deref()),
         Action::Report => {
             let figures = Figures::load(&folder(), "max")?;
             let [plain, native] =

@@ -5,6 +5,7 @@
 //! the others, with nanoseconds where these have instructions.
 
 pub(crate) mod flood;
+pub(crate) mod loads;
 pub(crate) mod rates;
 
 use std::fs;
@@ -15,7 +16,6 @@ use clap::ValueEnum;
 use nftrace_tests::vm::{DebugKernel, Report, Vm};
 
 use crate::figures::{Figures, Machine};
-use crate::life;
 
 /// The name under which its figures are stored.
 pub(crate) const NAME: &str = "native";
@@ -33,13 +33,13 @@ pub(crate) enum Part {
     All,
 }
 
-/// A machine of two CPUs, and what all of them need.
+/// A machine, and what all of them need: its kernel knows one CPU.
 fn vm(name: &str, script: &str, arguments: &[&str]) -> Vm {
     Vm::new(&format!("bench native {name}"))
         .script(script, arguments)
         .debug(DebugKernel::Plain)
         .with_command()
-        .size(2, "3G")
+        .size(1, "3G")
         .timeout(Duration::from_secs(1800))
 }
 
@@ -78,20 +78,10 @@ pub(crate) fn measure(
         done(flood::measure()?)?;
     }
     if is(Part::Loads) {
-        done(loads()?)?;
+        done(loads::measure()?)?;
     }
     if is(Part::Rates) {
         done(rates::measure(only)?)?;
     }
     Ok(())
-}
-
-fn loads() -> Result<Figures> {
-    let vm = vm("loads", life::SCRIPT, &[]).env("BENCH_CLOCK", "wall");
-    let (report, life) = life::run(vm, &life::policies(&life::SHAPES))?;
-    Ok(Figures {
-        machine: machine_of(&report)?,
-        life,
-        ..Figures::default()
-    })
 }

@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
 use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
-use nftrace_tests::guest::{compiled, device, plainly};
+use nftrace_tests::guest::compiled;
 use serde::Deserialize;
 
 use super::{machine_of, vm};
@@ -139,11 +138,24 @@ impl Line {
     }
 }
 
+/// Groups that have all of `only` in their names.
+fn wanted(groups: Vec<Group>, only: &[String]) -> Result<Vec<Group>> {
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    let is_wanted = |group: &Group| only.iter().all(|part| group.name.contains(part));
+    let chosen: Vec<Group> = groups.into_iter().filter(is_wanted).collect();
+    ensure!(
+        !chosen.is_empty(),
+        "no group has {} in its name; there are: {}",
+        only.join(" and "),
+        names.join(" ")
+    );
+    Ok(chosen)
+}
+
 /// Measures all of it in one machine, or groups that have all of `only` in their names.
 pub(super) fn measure(only: &[String]) -> Result<Figures> {
     let mut plan = Plan::default();
-    let is_wanted = |group: &Group| only.iter().all(|part| group.name.contains(part));
-    for group in groups().into_iter().filter(is_wanted) {
+    for group in wanted(groups(), only)? {
         let of = Plan::of(&group.cells, rounds);
         plan.lines += &format!("group {} {}\n{}", group.name, group.blocks, of.lines);
         for (name, content) in of.files {
@@ -175,13 +187,6 @@ pub(super) fn measure(only: &[String]) -> Result<Figures> {
 /// A policy, compiled: it is loaded in each block, and compiled once.
 fn blob(text: Vec<u8>) -> Result<Vec<u8>> {
     Ok(compiled(&String::from_utf8(text)?)?.bytes().to_vec())
-}
-
-/// In the guest: loads such a blob.
-pub(crate) fn load(file: &Path) -> Result<()> {
-    let device = device()?;
-    device.load_policy(&fs::read(file)?, &plainly(&device.status()?))?;
-    Ok(())
 }
 
 /// Of each cell: the median over its blocks, without the loop as it was in the same group.
@@ -255,6 +260,15 @@ mod tests {
         assert_eq!(figures["drop.ipv4"].spread, Some([25.5, 260.0]));
         assert_eq!(figures["parse.ipv4"].insn, 30.0);
         assert_eq!(figures["drop.ipv4"].setup_kinsn, 7);
+    }
+
+    #[test]
+    fn a_name_that_no_group_has_is_an_error_that_says_which_there_are() {
+        let only = ["plain".to_owned(), "ipv4".to_owned()];
+        let names = wanted(groups(), &only).map(|groups| groups[0].name.clone());
+        assert_eq!(names.unwrap(), "plain.ipv4");
+        let error = wanted(groups(), &["idle.ipv4".to_owned()]).err().unwrap();
+        assert!(error.to_string().contains("plain.ipv6"), "{error}");
     }
 
     #[test]

@@ -30,9 +30,10 @@ impl Loads<'_> {
         Some(self.of(what, shape, count)? / 1000.0)
     }
 
-    /// Seconds from the text's file to rules in force: all that the command does.
+    /// Seconds from the text to rules in force.
     pub(super) fn in_force(&self, shape: Shape, count: usize) -> Option<f64> {
-        Some(self.of("load", shape, count)? / 1e6)
+        let of = |what| self.of(what, shape, count);
+        Some((of("compile")? + of("install")?) / 1e6)
     }
 
     /// In the kernel.
@@ -113,11 +114,10 @@ fn loading(view: &View<'_>) -> String {
     let loads = Loads(view);
     let mut table = Table::new(&[
         "policy, rules, IPv4; ms",
-        "`nftrace load`, all of it",
-        "it compiles",
-        "the kernel verifies",
-        "copies, verifies, swaps",
-        "load again",
+        "text to rules in force",
+        "compiling",
+        "the kernel copies, verifies, swaps",
+        "of which verifying",
         "bytes a rule",
     ]);
     for shape in life::SHAPES {
@@ -126,11 +126,10 @@ fn loading(view: &View<'_>) -> String {
             table.row(
                 format!("{shape}, {}", number(Some(as_float(count)))),
                 [
-                    of("load"),
+                    number(loads.in_force(shape, count).map(|seconds| seconds * 1000.0)),
                     of("compile"),
-                    of("verify"),
                     of("install"),
-                    of("reload"),
+                    of("verify"),
                     number(loads.bytes(shape, count)),
                 ],
             );
@@ -148,7 +147,11 @@ fn loading(view: &View<'_>) -> String {
         "with 500 namespaces",
         [milliseconds("insmod-500"), milliseconds("rmmod-500")],
     );
-    format!("{table}\n{module}")
+    format!(
+        "Compiling, from the text on, is measured on the same machine outside of User Mode Linux, where a program waits \
+         for the host at each page that it touches first: the median of three, by the benchmark's own build, whose \
+         libraries are not optimized. The command that is installed is faster.\n\n{table}\n{module}"
+    )
 }
 
 fn floods(view: &View<'_>) -> String {
@@ -179,10 +182,12 @@ fn floods(view: &View<'_>) -> String {
         );
     }
     format!(
-        "One CPU makes a packet, calls the hook, which writes a record of it, and frees the packet; the reader, a loop \
-         around read() that only counts, has another CPU. The rate grows by a fifth until one of three half seconds \
-         has a loss, or packets cannot be made faster. Then as fast as it goes: what was read and what the reader \
-         was told is lost has to be what was produced, or the run fails.\n\n{table}"
+        "A loop in the kernel makes a packet, calls the hook, which writes a record of it, and frees the packet; the \
+         reader, a loop around read() that only counts, shares its one CPU. The rate grows by a fifth until one of \
+         three half seconds has a loss, or packets cannot be made faster; then three times three million as fast \
+         as it goes. A figure is the slowest of three. What was read and what the reader was told is lost has to be \
+         what was produced, or the run fails. A small ring holds what is written in the time in which the reader \
+         waits for the CPU only where it has one of its own.\n\n{table}"
     )
 }
 
@@ -212,8 +217,10 @@ mod tests {
             figures.cells.insert(name.to_owned(), figure);
         }
         let life = [
-            ("load-acl-100000", 400_000),
-            ("load-geo-100000", 600_000),
+            ("compile-acl-100000", 300_000),
+            ("install-acl-100000", 100_000),
+            ("compile-geo-100000", 450_000),
+            ("install-geo-100000", 150_000),
             ("memory-acl-100000", 7_000_000),
             ("records-131072-lossless", 1_200_000),
             ("records-131072-produced", 3_000_000),
@@ -251,17 +258,11 @@ mod tests {
             let line = table.lines().find(|line| line.contains(part));
             line.unwrap_or_else(|| panic!("{part}: {table}")).to_owned()
         };
+        assert!(outcome("pipapo, disjoint rules, hit, 1,000 | ≥ 1.3 × | 1.2").contains("missed"));
         assert!(
-            outcome("pipapo without AVX2, disjoint rules, hit, 1,000 | ≥ 1.3 × | 1.2")
-                .contains("missed")
+            outcome("pipapo, disjoint rules, hit, 10,000 | ≥ 3.0 × | 4.0").ends_with("| met |")
         );
-        assert!(
-            outcome("pipapo without AVX2, disjoint rules, hit, 10,000 | ≥ 3.0 × | 4.0")
-                .ends_with("| met |")
-        );
-        assert!(
-            outcome("pipapo without AVX2, disjoint rules, hit, 30,000").contains("not measured")
-        );
+        assert!(outcome("pipapo, disjoint rules, hit, 30,000").contains("not measured"));
         assert!(outcome("slowest shape, s | ≤ 0.5 | 0.6").contains("missed"));
         assert!(outcome("bytes a rule | ≤ 80 | 70").ends_with("| met |"));
         assert!(outcome("records a second").ends_with("| met |"));

@@ -49,7 +49,7 @@ fn native(view: Option<&View<'_>>) -> Vec<Target> {
         .into_iter()
         .map(|(count, least)| Target {
             what: format!(
-                "on a processor: times as fast as pipapo without AVX2, disjoint rules, hit, {}",
+                "on a processor: times as fast as pipapo, disjoint rules, hit, {}",
                 number(Some(as_float(count)))
             ),
             aim: Aim::Times(least),

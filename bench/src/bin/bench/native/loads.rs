@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loading in time. Policies are compiled on this machine: a program in User Mode Linux
+//! waits for the host at each page that it touches first. What the kernel does with them is
+//! measured there. Part of this runs in the guest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nftrace_tests::guest::{compiled, device, plainly};
+
+use super::{machine_of, vm};
+use crate::figures::Figures;
+use crate::life;
+
+/// How often each is compiled.
+const TIMES: usize = 3;
+
+/// Measures it.
+pub(super) fn measure() -> Result<Figures> {
+    let mut life = BTreeMap::new();
+    let mut blobs = BTreeMap::new();
+    for (name, text) in life::policies(&life::SHAPES) {
+        let (took, blob) = compile(&text).with_context(|| name.clone())?;
+        life.insert(format!("compile-{name}"), microseconds(took)?);
+        blobs.insert(name, blob);
+    }
+    let vm = vm("loads", life::SCRIPT, &[])
+        .env("BENCH_CLOCK", "wall")
+        .file("bench", std::env::current_exe().and_then(fs::read)?);
+    let (report, measured) = life::run(vm, blobs)?;
+    life.extend(measured);
+    Ok(Figures {
+        machine: machine_of(&report)?,
+        life,
+        ..Figures::default()
+    })
+}
+
+/// The time in the middle, from the text on.
+fn compile(text: &str) -> Result<(Duration, Vec<u8>)> {
+    let mut took = Vec::new();
+    let mut blob = Vec::new();
+    for _ in 0..TIMES {
+        let start = Instant::now();
+        let made = compiled(text)?;
+        took.push(start.elapsed());
+        blob = made.bytes().to_vec();
+    }
+    took.sort_unstable();
+    Ok((took[TIMES / 2], blob))
+}
+
+/// In the guest: loads such a blob, and says what the kernel took for it.
+pub(crate) fn load(file: &Path, tell: Option<&str>) -> Result<()> {
+    let device = device()?;
+    let (blob, loading) = (fs::read(file)?, plainly(&device.status()?));
+    let start = Instant::now();
+    let taken = device.load_policy(&blob, &loading)?;
+    let installed = start.elapsed();
+    if let Some(name) = tell {
+        println!("verify-{name} {}", microseconds(taken.verified)?);
+        println!("install-{name} {}", microseconds(installed)?);
+        println!("memory-{name} {}", taken.memory);
+    }
+    Ok(())
+}
+
+fn microseconds(duration: Duration) -> Result<i64> {
+    Ok(i64::try_from(duration.as_micros())?)
+}
