@@ -40,6 +40,7 @@ demo: images
 	@$(RUN) cargo run --quiet --package nftrace-tests --bin demo
 
 lab: images
+	@echo 'nftrace: lab: compiling the command and the test program (usually 3 min, the first time) ...' >&2
 	@$(RUN) cargo run --quiet --package nftrace-tests --bin lab -- $(SCENARIO) $(VARIANT)
 
 docs: images

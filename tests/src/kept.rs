@@ -26,6 +26,16 @@ pub fn objects(report: &Report, name: &str) -> Vec<Value> {
     text(report, name).lines().map(parse).collect()
 }
 
+/// What a program of the tests told, as one object; it ended well.
+#[must_use]
+pub fn told(report: &Report, name: &str) -> Value {
+    let (code, errors) = (codes(report)[name], errors(report, name));
+    assert_eq!(code, 0, "{name}: {errors}");
+    let text = text(report, name);
+    println!("{name}: {text}");
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
+}
+
 /// What it printed on standard error.
 #[must_use]
 pub fn errors(report: &Report, name: &str) -> String {

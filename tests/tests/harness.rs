@@ -4,8 +4,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::process::{kill_process, Pid, Signal};
+
+use nftrace_tests::checkout::top;
 use nftrace_tests::vm::{Failure, Reason, Vm};
 
 fn vm(name: &str, end: &str) -> Vm {
@@ -46,6 +50,30 @@ fn a_script_that_ends_well_leaves_its_output_its_files_and_a_kernel_log() {
     assert!(report
         .messages()
         .any(|message| message.starts_with("Linux version ")));
+}
+
+#[test]
+fn a_machine_that_ends_before_the_script_starts_is_started_anew() {
+    let vm = vm("harness: again", "well").env("GREETING", "at last");
+    let folder = top().join("target/vm/harness-again");
+    // Of an earlier run: it would be another process's number by now.
+    let _ = fs::remove_dir_all(&folder);
+    let machine = thread::spawn(move || vm.run());
+    let late = Instant::now() + Duration::from_secs(120);
+    let first = loop {
+        assert!(Instant::now() < late, "QEMU was not started");
+        let number = fs::read_to_string(folder.join("qemu.pid")).unwrap_or_default();
+        if let Some(pid) = number.trim().parse().ok().and_then(Pid::from_raw) {
+            break pid;
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    kill_process(first, Signal::KILL).expect("QEMU can be ended");
+    let report = machine.join().expect("the harness does not panic");
+    let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(report.file("greeting.txt").unwrap(), "at last\n");
+    let last = fs::read_to_string(folder.join("qemu.pid")).expect("QEMU was started again");
+    assert_ne!(last.trim(), first.as_raw_nonzero().to_string());
 }
 
 #[test]

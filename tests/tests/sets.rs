@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use nftrace_core::abi::ABI;
 use nftrace_core::policy::control::{IOC_SET_CHANGE, IOC_SET_LIST};
-use nftrace_tests::kept::{codes, errors, objects, text};
+use nftrace_tests::kept::{codes, errors, objects, text, told};
 use nftrace_tests::vm::{Report, Vm};
-use serde_json::{json, Value};
+use serde_json::json;
 
 static REPORT: LazyLock<Report> = LazyLock::new(|| {
     let words = [IOC_SET_CHANGE, IOC_SET_LIST, ABI].map(|number| number.to_string());
@@ -203,17 +203,9 @@ fn requests_that_are_none_are_refused_by_their_numbers() {
     assert_eq!(codes(&REPORT)["raw_nothing"], 0);
 }
 
-fn told(name: &str) -> Value {
-    let (code, errors) = (codes(&REPORT)[name], errors(&REPORT, name));
-    assert_eq!(code, 0, "{name}: {errors}");
-    let text = text(&REPORT, name);
-    println!("{name}: {text}");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
-}
-
 #[test]
 fn ranges_that_are_none_or_too_many_change_nothing() {
-    let told = told("hostile");
+    let told = told(&REPORT, "hostile");
     let invalid = "Invalid argument";
     for (name, words) in [
         ("reversed", invalid),
@@ -246,9 +238,9 @@ fn ranges_that_are_none_or_too_many_change_nothing() {
 
 #[test]
 fn thousands_of_changes_at_once_and_one_by_one_leave_what_they_should() {
-    let rates = told("rates");
+    let rates = told(&REPORT, "rates");
     assert_eq!(rates.as_array().map(Vec::len), Some(5));
-    let churn = told("churn");
+    let churn = told(&REPORT, "churn");
     for what in ["changes", "swaps"] {
         assert!(churn[what].as_u64().unwrap() > 20, "{churn}");
     }

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use nftrace_tests::kept::{codes, errors, text};
+use nftrace_tests::kept::{codes, errors, text, told};
 use nftrace_tests::vm::{Report, Vm};
 use serde_json::{json, Value};
 
@@ -29,14 +29,6 @@ static REPORT: LazyLock<Report> = LazyLock::new(|| {
         .unwrap_or_else(|failure| panic!("{failure}"))
 });
 
-fn told(name: &str) -> Value {
-    let (code, errors) = (codes(&REPORT)[name], errors(&REPORT, name));
-    assert_eq!(code, 0, "{name}: {errors}");
-    let text = text(&REPORT, name);
-    println!("{name}: {text}");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
-}
-
 fn number(value: &Value) -> u64 {
     value
         .as_u64()
@@ -45,7 +37,7 @@ fn number(value: &Value) -> u64 {
 
 #[test]
 fn a_thousand_swaps_under_traffic_leave_no_gap_and_show_no_packet_a_mix() {
-    let told = told("traffic");
+    let told = told(&REPORT, "traffic");
     let begin = number(&told["begin"]);
     assert_eq!(number(&told["generation"]), begin + SWAPS, "{told}");
     assert_eq!(number(&told["previous"]), begin + SWAPS - 1, "{told}");
@@ -74,7 +66,7 @@ fn a_thousand_swaps_under_traffic_leave_no_gap_and_show_no_packet_a_mix() {
 
 #[test]
 fn a_damaged_blob_is_refused_as_a_whole_or_does_what_it_says() {
-    let told = told("mutants");
+    let told = told(&REPORT, "mutants");
     assert_eq!(
         number(&told["accepted"]) + number(&told["refused"]),
         MUTANTS,
@@ -90,7 +82,7 @@ fn a_damaged_blob_is_refused_as_a_whole_or_does_what_it_says() {
 
 #[test]
 fn a_policy_may_have_64_mebibytes_and_those_that_go_take_nothing_along() {
-    let told = told("large");
+    let told = told(&REPORT, "large");
     assert_eq!(number(&told["bytes"]), 63 << 20, "{told}");
     assert_eq!(told["too_large"], true, "{told}");
     assert_eq!(told["stays"], true, "{told}");

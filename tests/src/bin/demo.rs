@@ -25,6 +25,7 @@ fn with_data(journeys: &str) -> Vec<u64> {
 }
 
 fn demo() -> Result<(), Box<dyn std::error::Error>> {
+    let command = command::binary()?;
     eprintln!("nftrace: demo: booting a stock Debian kernel in a virtual machine (usually 20 to 40 s without KVM) ...");
     let report = Vm::new("demo")
         .script("tests/lab/scenarios.sh", &["s1:ipv4"])
@@ -51,7 +52,7 @@ fn demo() -> Result<(), Box<dyn std::error::Error>> {
 "
     );
     let recording = run.folder().join("trace.nft");
-    let mut path = Command::new(command::binary()?);
+    let mut path = Command::new(command);
     path.arg("path").arg(&recording);
     for number in with_data(&run.file("journeys.json")?) {
         path.args(["--journey", &number.to_string()]);

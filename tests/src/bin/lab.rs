@@ -8,6 +8,7 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nftrace_tests::command;
 use nftrace_tests::vm::Vm;
 
 fn main() -> ExitCode {
@@ -17,6 +18,10 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let variant = words.next().unwrap_or_default();
+    if let Err(error) = command::binary() {
+        eprintln!("nftrace: lab: {error:#}");
+        return ExitCode::FAILURE;
+    }
     eprintln!("nftrace: lab: booting a stock Debian kernel in a virtual machine (usually 30 s without KVM) ...");
     let vm = Vm::new(&format!("lab {scenario} {variant}"))
         .script("tests/lab/lab.sh", &["run", &scenario, &variant])

@@ -45,6 +45,9 @@ const FAULTS: &[(&str, &str)] = &[
     ("out of memory", r"Out of memory: |invoked oom-killer"),
 ];
 
+/// Lines that repeat what the kernel was asked for.
+const ASKED: [&str; 2] = ["ommand line: ", "RCU CPU stall warnings timeout set to "];
+
 /// Bits of /proc/sys/kernel/tainted that say the same even when the log was
 /// cleared. Out-of-tree and unsigned modules (bits 12, 13) are what we test.
 const TAINTS: &[(u32, &str)] = &[
@@ -68,7 +71,7 @@ static PATTERNS: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
 pub fn inspect<'a>(lines: impl IntoIterator<Item = &'a str>) -> Option<Fault> {
     let fault = |line: &'a str| {
         // What we asked of the kernel on its command line is no fault of its.
-        if line.contains("ommand line: ") {
+        if ASKED.iter().any(|asked| line.contains(asked)) {
             return None;
         }
         let (what, _) = PATTERNS
@@ -110,6 +113,7 @@ mod tests {
 [    0.041000] Kernel command line: console=0,115200 panic=-1 oops=panic rcupdate.rcu_cpu_stall_timeout=60
 [    0.112000] rcu: Hierarchical RCU implementation.
 [    0.112000] rcu: \tRCU restricting CPUs from NR_CPUS=8192 to nr_cpu_ids=2.
+[    0.112000] \tRCU CPU stall warnings timeout set to 90 (rcu_cpu_stall_timeout).
 [    0.112000] rcu: RCU calculated value of scheduler-enlistment delay is 25 jiffies.
 [    0.212000] kfence: initialized - using 2097152 bytes for 255 objects at 0x(____ptrval____)-0x(____ptrval____)
 [    2.101000] RAS: Correctable Errors collector initialized.

@@ -13,6 +13,7 @@ use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use rustix::process::{kill_process, Pid, Signal};
 use vmtest::output::Output;
 use vmtest::{Config, Target, VMConfig, Vmtest};
@@ -32,7 +33,12 @@ pub(super) const END: &str = "nftrace-lab: exit=";
 const TIMED_OUT: i32 = 124;
 
 /// Booting takes 7 s without KVM on an idle machine; not every machine is idle.
-const BOOT_LIMIT: Duration = Duration::from_secs(300);
+const BOOT_LIMIT: Duration = Duration::from_secs(180);
+
+/// How often a machine is started until it comes up. A host that stands still for some
+/// seconds makes a kernel that measures its clocks just then hang or give up; nothing of
+/// the test has run by then, so that starting anew hides nothing of it.
+const BOOTS: usize = 3;
 
 /// How often to look whether QEMU still lives.
 const TICK: Duration = Duration::from_millis(100);
@@ -42,9 +48,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// rcu_expedited: without it, booting and every namespace that goes wait for grace periods.
 /// log_buf_len: no record may be overwritten before it is read.
 /// notests: the kernel's own tests of its ciphers are not ours to wait for.
+/// stall_timeout, watchdog_thresh: a loop without end is still found, after 90 s, but a host that
+/// does not run the machine for 20 s makes none.
 pub(super) const KERNEL_ARGS: &str =
     "quiet loglevel=5 no_timer_check rcupdate.rcu_expedited=1 oops=panic \
-    log_buf_len=8M cryptomgr.notests";
+    log_buf_len=8M cryptomgr.notests rcupdate.rcu_cpu_stall_timeout=90 watchdog_thresh=45";
 
 /// What is learnt while the machine runs.
 #[derive(Default)]
@@ -52,7 +60,8 @@ pub(super) struct Observed {
     pub(super) console: Vec<String>,
     pub(super) output: Vec<String>,
     pub(super) exit: Option<i32>,
-    boot: Duration,
+    /// From the start to the first command, once there was one.
+    boot: Option<Duration>,
     pub(super) total: Duration,
 }
 
@@ -70,10 +79,7 @@ pub(super) fn run(vm: &Vm) -> Result<Report, Box<Failure>> {
     let mut seen = Observed::default();
     let end = match vm.debug {
         Some(kernel) => uml::drive(vm, kernel, &folder, &mut seen).map_err(setup)?,
-        None => {
-            let machine = build(vm, &folder).map_err(setup)?;
-            drive(vm, &folder, machine, &mut seen)
-        }
+        None => drive(vm, &folder, &mut seen).map_err(setup)?,
     };
     judge(vm, &folder, seen, end)
 }
@@ -119,13 +125,34 @@ fn build(vm: &Vm, folder: &Folder) -> anyhow::Result<Vmtest> {
     )
 }
 
-/// Starts the machine and watches it until it ends or has to be ended.
-fn drive(vm: &Vm, folder: &Folder, machine: Vmtest, seen: &mut Observed) -> Option<Reason> {
+/// Starts the machine until it comes up, and watches it until it ends or has to be ended.
+fn drive(vm: &Vm, folder: &Folder, seen: &mut Observed) -> anyhow::Result<Option<Reason>> {
+    let mut boot = 1;
+    loop {
+        *seen = Observed::default();
+        let end = drive_once(vm, folder, build(vm, folder)?, seen);
+        match end {
+            Some(reason) if seen.boot.is_none() && boot < BOOTS => {
+                eprintln!(
+                    "{}: the machine did not come up (attempt {boot} of {BOOTS}): {reason}",
+                    vm.name
+                );
+                keep(folder, &format!("boot-{boot}.log"), &seen.console);
+                // The next one is not to be taken for this one.
+                fs::remove_file(folder.pid_file()).context("the number of QEMU's process")?;
+                boot += 1;
+            }
+            end => return Ok(end),
+        }
+    }
+}
+
+fn drive_once(vm: &Vm, folder: &Folder, machine: Vmtest, seen: &mut Observed) -> Option<Reason> {
     let slot = Slot::take();
     let start = Instant::now();
     let (updates, receiver) = channel();
     let thread = thread::spawn(move || machine.run_one(0, updates));
-    let end = watch(vm, folder, &receiver, start, seen);
+    let mut end = watch(vm, folder, &receiver, start, seen);
     // QEMU is a child of the thread, which has not reaped it before it is over:
     // until then, the number is that of no other process.
     if !thread.is_finished() {
@@ -143,7 +170,16 @@ fn drive(vm: &Vm, folder: &Folder, machine: Vmtest, seen: &mut Observed) -> Opti
     drop(slot);
     let _ = thread.join();
     for update in receiver.try_iter() {
-        note(update, seen);
+        match (&mut end, update) {
+            // It knows better why: it has QEMU's own words.
+            (
+                Some(Reason::QemuExit(why)),
+                Output::BootEnd(Err(error))
+                | Output::SetupEnd(Err(error))
+                | Output::CommandEnd(Err(error)),
+            ) => *why += &format!(": {error:#}"),
+            (_, update) => note(update, seen),
+        }
     }
     end
 }
@@ -169,7 +205,10 @@ fn watch(
                 return Some(Reason::QemuExit(format!("{error:#}")));
             }
             Ok(Output::CommandStart) => {
-                seen.boot = start.elapsed();
+                if let Some(fault) = inspect(seen.console.iter().map(String::as_str)) {
+                    return Some(Reason::Kernel(fault));
+                }
+                seen.boot = Some(start.elapsed());
                 during = "the script";
                 limit = vm.timeout + vm.grace;
                 deadline = Instant::now() + limit;
@@ -277,7 +316,7 @@ fn judge(
             console: seen.console,
             kernel_log: log.unwrap_or_default(),
             files,
-            boot: seen.boot,
+            boot: seen.boot.unwrap_or_default(),
             total: seen.total,
         }),
     }
