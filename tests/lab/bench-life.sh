@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench-life.sh   what loading costs: the module, and policies
+# bench-life.sh   what loading costs: the module, and policies; by the clock also changes of sets
 #
 # The policies are /mnt/vmtest/policy.NAME. BENCH_CLOCK=wall: where the clock is one; then
 # they are compiled, and /mnt/vmtest/bench loads them.
@@ -79,4 +79,5 @@ for policy in /tmp/policy.*; do
 	load "${policy#*.}" "$policy"
 	timed "flush-${policy#*.}" /tmp/nftrace flush
 done
+[[ ${BENCH_CLOCK:-} != wall ]] || /tmp/bench set-rates >>"$OUT/life.txt"
 unload_module

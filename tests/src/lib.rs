@@ -10,5 +10,6 @@ pub mod hooks;
 pub mod kept;
 pub mod random;
 pub mod scenario;
+pub mod sets;
 pub mod vectors;
 pub mod vm;

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, ensure, Context as _, Result};
 use nftrace_core::policy::control::{ACCEPT_ALL, END_PANIC, FLUSH, ROLLBACK, SET_ADD, SET_DELETE};
@@ -17,6 +17,7 @@ use nftrace_core::policy::dynamic::{Elements, MAX_RANGES};
 use nftrace_core::policy::layout::{Range128, Range32};
 use nftrace_device::{Device, Error, Loading, SetContents};
 use nftrace_tests::guest::{compiled, device, plainly};
+use nftrace_tests::sets::{many, range, v4, Rate};
 use serde_json::{json, Value};
 
 const POLICY: &str = "\
@@ -39,29 +40,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn range(low: u32, high: u32) -> Range32 {
-    Range32 { low, high }
-}
-
 fn wide(low: u64, high: u64) -> Range128 {
     Range128 {
         low: [1, low],
         high: [1, high],
-    }
-}
-
-/// Single addresses that do not touch.
-fn many(count: usize) -> Vec<Range32> {
-    let numbers = (0_u32..).step_by(2).take(count);
-    numbers
-        .map(|low| range(0x2000_0000 + low, 0x2000_0000 + low))
-        .collect()
-}
-
-fn v4(ranges: &[Range32]) -> Elements<'_> {
-    Elements {
-        v4: ranges,
-        v6: &[],
     }
 }
 
@@ -146,48 +128,21 @@ fn hostile() -> Result<Value> {
     Ok(json!({ "tries": said, "is_empty": is_empty }))
 }
 
-/// So many changes in a second, one address each; half of them deletions.
-fn rate(device: &Device, seconds: f64) -> Result<f64> {
-    let start = Instant::now();
-    let mut count = 0_u32;
-    while start.elapsed().as_secs_f64() < seconds {
-        // Beside those of `many`, so that each one is a range of its own.
-        let address = 0x3000_0000 + count % 4096;
-        for what in [SET_ADD, SET_DELETE] {
-            let changed =
-                device.change_set("banned", what, v4(&[range(address, address)]), None)?;
-            ensure!(changed.changed == 1, "it changed nothing");
-            count += 1;
-        }
-    }
-    Ok(f64::from(count) / start.elapsed().as_secs_f64())
-}
-
 fn rates() -> Result<Value> {
     let device = device()?;
     device.load_policy(compiled(POLICY)?.bytes(), &plainly(&device.status()?))?;
     let generation = device.status()?.generation;
-    let mut told = Vec::new();
-    for count in [0, 100, 10_000, 100_000, MAX_RANGES - 8] {
-        let batch = many(count);
-        let start = Instant::now();
-        device.change_set("banned", SET_ADD, v4(&batch), None)?;
-        let added = start.elapsed();
-        let single = rate(&device, 1.0)?;
-        let start = Instant::now();
-        device.change_set("banned", SET_DELETE, v4(&batch), None)?;
-        let deleted = start.elapsed();
-        ensure!(
-            contents(&device, "banned")?.v4.is_empty(),
-            "something stays"
-        );
-        told.push(json!({
+    let counts = [0, 100, 10_000, 100_000, MAX_RANGES - 8];
+    let told = counts.map(|count| {
+        let rate = Rate::measure(&device, "banned", count)?;
+        Ok(json!({
             "ranges": count,
-            "batch_added_in_ms": added.as_secs_f64() * 1e3,
-            "batch_deleted_in_ms": deleted.as_secs_f64() * 1e3,
-            "single_changes_a_second": single.round(),
-        }));
-    }
+            "batch_added_in_ms": rate.added.as_secs_f64() * 1e3,
+            "batch_deleted_in_ms": rate.deleted.as_secs_f64() * 1e3,
+            "single_changes_a_second": rate.single.round(),
+        }))
+    });
+    let told = told.into_iter().collect::<Result<_>>()?;
     ensure!(
         device.status()?.generation == generation,
         "another generation"

@@ -84,6 +84,9 @@ enum Action {
         #[arg(long, value_name = "NAME")]
         tell: Option<String>,
     },
+    /// Change dynamic sets; for the guest of `native loads`
+    #[command(hide = true)]
+    SetRates,
     /// Write docs/performance.md of what is stored
     Report,
     /// Names of cells, with what they are
@@ -135,6 +138,7 @@ fn act(cli: &Cli) -> Result<()> {
         }
         Action::Probe { prefix } => native::flood::probe(prefix),
         Action::LoadBlob { file, tell } => native::loads::load(file, tell.as_deref()),
+        Action::SetRates => native::loads::set_rates(),
         Action::Report => {
             let figures = Figures::load(&folder(), "max")?;
             let [plain, native] =

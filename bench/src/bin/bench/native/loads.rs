@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nftrace_tests::guest::{compiled, device, plainly};
+use nftrace_tests::sets::Rate;
 
 use super::{machine_of, vm};
 use crate::figures::Figures;
@@ -18,6 +19,11 @@ use crate::life;
 
 /// How often each is compiled.
 const TIMES: usize = 3;
+
+/// Ranges of the sets that are changed; none can have more than one more.
+pub(crate) const RANGES: [usize; 4] = [100, 10_000, 100_000, 999_999];
+
+const SET: &str = "set banned dynamic = {}\ndrop from @banned at pre_routing\n";
 
 /// Measures it.
 pub(super) fn measure() -> Result<Figures> {
@@ -65,6 +71,19 @@ pub(crate) fn load(file: &Path, tell: Option<&str>) -> Result<()> {
         println!("verify-{name} {}", microseconds(taken.verified)?);
         println!("install-{name} {}", microseconds(installed)?);
         println!("memory-{name} {}", taken.memory);
+    }
+    Ok(())
+}
+
+/// In the guest: how fast dynamic sets of so many ranges change.
+pub(crate) fn set_rates() -> Result<()> {
+    let device = device()?;
+    device.load_policy(compiled(SET)?.bytes(), &plainly(&device.status()?))?;
+    for count in RANGES {
+        let rate = Rate::measure(&device, "banned", count)?;
+        println!("set-add-{count} {}", microseconds(rate.added)?);
+        println!("set-single-{count} {:.0}", rate.single);
+        println!("set-del-{count} {}", microseconds(rate.deleted)?);
     }
     Ok(())
 }
