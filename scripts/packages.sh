@@ -17,7 +17,7 @@ DEBUG_PACKAGES=(clang lld llvm)
 
 # The userland of the guests in which the tests run.
 GUEST_PACKAGES=(
-	busybox-static conntrack crun curl docker-cli docker.io ethtool ipset iproute2 iptables iputils-ping kmod
-	mount netbase nftables passt podman procps qemu-guest-agent slirp4netns socat tcpdump tcpreplay
-	uidmap util-linux
+	bpftrace busybox-static conntrack crun curl docker-cli docker.io ethtool ipset iproute2 iptables
+	iputils-ping kmod mount netbase nftables passt podman procps qemu-guest-agent slirp4netns socat
+	tcpdump tcpreplay uidmap util-linux
 )

@@ -101,6 +101,28 @@ down_nfttrace() {
 	nft flush ruleset
 }
 
+# Beside an empty hook: where there is none, nobody calls the function. Its buffer has room
+# for all rounds, as nftrace's ring has: what is thrown away costs less.
+up_bpftrace() {
+	local i
+	c_hook empty "$1" "$2"
+	BPFTRACE_PERF_RB_PAGES=4096 bpftrace -q "$3" >/tmp/bpftrace.log 2>&1 &
+	bpftrace=$!
+	for ((i = 0; i < 240; i++)); do
+		! grep -q '^nf_hook_slow ' /sys/kernel/debug/tracing/enabled_functions || return 0
+		sleep 0.5
+	done
+	cat /tmp/bpftrace.log
+	return 1
+}
+down_bpftrace() {
+	kill -INT "$bpftrace"
+	wait "$bpftrace" 2>/dev/null || true
+	echo "bpftrace printed $(grep -c 'hook=' /tmp/bpftrace.log) lines"
+	! grep -i 'lost ' /tmp/bpftrace.log || die "bpftrace lost what it should have printed"
+	c_hooks_off
+}
+
 up_tc() {
 	tc qdisc add dev bench0 clsact
 	tc filter add dev bench0 ingress matchall action drop

@@ -73,7 +73,31 @@ peers! {
     NftDrop "nft-drop" "nft" "nftables, a chain at prerouting: drop",
     LegacyDrop "iptables-drop" "legacy" "iptables-legacy, table raw: drop",
     PolicyDrop "policy-drop" "policy" "nftrace, a policy of one rule: drop",
+    BpfMiss "bpftrace-miss" "bpftrace" "bpftrace, asking at nf_hook_slow() for another port",
+    BpfHit "bpftrace-hit" "bpftrace" "bpftrace, printing a line for each packet at nf_hook_slow()",
     NftTrace "nft-trace" "nfttrace" "nftables, `meta nftrace set 1` with `nft monitor trace` running",
+}
+
+/// What nftrace records, as far as bpftrace sees it; `table` is that of the family in nft.
+fn bpftrace(table: &str) -> String {
+    let (header, [from, to]) = match table {
+        "ip" => ("iphdr", ["saddr", "daddr"]),
+        _ => ("ipv6hdr", ["saddr.in6_u.u6_addr8", "daddr.in6_u.u6_addr8"]),
+    };
+    format!(
+        "fentry:vmlinux:nf_hook_slow {{
+	$ip = (struct {header} *)(args.skb->head + args.skb->network_header);
+	$tcp = (struct tcphdr *)(args.skb->head + args.skb->transport_header);
+	$sport = bswap($tcp->source);
+	$dport = bswap($tcp->dest);
+	if ($sport == {PORT} || $dport == {PORT}) {{
+		printf(\"%llu hook=%d ns=%u in=%s %s:%d > %s:%d\\n\", nsecs, args.state->hook,
+			args.state->net->ns.inum, args.state->in->name,
+			ntop($ip->{from}), $sport, ntop($ip->{to}), $dport);
+	}}
+}}
+"
+    )
 }
 
 impl Peer {
@@ -87,7 +111,7 @@ impl Peer {
 
     /// Whether a packet costs ten thousands of instructions.
     pub(crate) const fn is_slow(self) -> bool {
-        matches!(self, Self::NftLog | Self::NftTrace)
+        matches!(self, Self::NftLog | Self::NftTrace | Self::BpfHit)
     }
 
     /// Whether it drops all.
@@ -113,7 +137,12 @@ impl Peer {
     pub(crate) const fn is_hit(self) -> bool {
         matches!(
             self,
-            Self::TraceHit | Self::TraceAgain | Self::PortsHit | Self::NftLog | Self::NftTrace
+            Self::TraceHit
+                | Self::TraceAgain
+                | Self::PortsHit
+                | Self::NftLog
+                | Self::NftTrace
+                | Self::BpfHit
         )
     }
 
@@ -139,6 +168,7 @@ impl Peer {
             Self::NftMiss => Some(nft("counter")),
             Self::NftLog => Some(nft("log prefix \"bench \"")),
             Self::NftTrace => Some(nft("meta nftrace set 1")),
+            Self::BpfMiss | Self::BpfHit => Some(bpftrace(table)),
             Self::NftDrop => Some(format!(
                 "table {table} bench {{\n\tchain c {{\n\t\ttype filter hook prerouting \
                  priority raw\n\t\tdrop\n\t}}\n}}\n"
