@@ -117,6 +117,10 @@ fn act(cli: &Cli) -> Result<()> {
         Action::Run { matrix, only } => {
             let mut cells = matrix.cells();
             cells.retain(|cell| only.iter().all(|part| cell.to_string().contains(part)));
+            ensure!(
+                !cells.is_empty(),
+                "no cell of {matrix} has all of {only:?} in its name: `bench list {matrix}` says them"
+            );
             machine::measure(&format!("bench {matrix}"), &cells, &cli.cpu, |figures| {
                 eprintln!("bench: {} cells more", figures.cells.len());
                 store(&cli.cpu, figures)
