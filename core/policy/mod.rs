@@ -14,6 +14,7 @@ mod decision;
 pub mod dynamic;
 pub mod forest;
 mod glance;
+mod identities;
 pub mod layout;
 pub mod ranges;
 mod tables;
@@ -26,5 +27,6 @@ pub use condition::{
 };
 pub use decision::{Action, By, Decision, Observer, Outcome, Subject};
 pub use glance::{glance, outcome};
+pub use identities::Identities;
 pub use tables::Tables;
 pub use verify::{verify, verify_within, Flaw, Limits, Needs, Refusal};

@@ -4,17 +4,19 @@
 
 use kernel::alloc::AllocError;
 use kernel::prelude::*;
-use kernel::rbtree::RBTree;
 use kernel::uaccess::UserSliceWriter;
 
 use nftrace_core::policy::layout::Rule;
-use nftrace_core::policy::{control::slot, verify_within, Limits, Needs, Refusal, Tables};
+use nftrace_core::policy::{
+    control::slot, verify_within, Identities, Limits, Needs, Refusal, Tables,
+};
 use nftrace_core::rate::Bucket;
 
 use super::counters::Counters;
 use super::sets::LiveSets;
 use crate::bindings::blob::Blob;
 use crate::bindings::param::max_bound;
+use crate::bindings::random;
 use crate::bindings::work::pause;
 use crate::module::datapath::now;
 use crate::module::rings::Storage;
@@ -137,13 +139,10 @@ impl Loaded {
     /// Takes the counters and limits over of a policy that is no longer in force: those of
     /// the rules that both have, and the counters of the defaults.
     pub(super) fn take_over(&self, other: &Self) -> Result {
-        // Which of our rules has an identity.
-        let mut ours = RBTree::new();
-        for (number, rule) in (0_u32..).zip(self.rules()) {
-            ours.try_create_and_insert(rule.identity, number, GFP_KERNEL)?;
-        }
+        let mut places = Storage::new(Identities::places(self.rules().len()), || 0)?;
+        let mine = Identities::new(self.rules(), places.as_mut(), random());
         for (theirs, rule) in other.rules().iter().enumerate() {
-            let Some(ours) = ours.get(&rule.identity) else {
+            let Some(ours) = mine.find(rule.identity) else {
                 continue;
             };
             let buckets = [
@@ -151,7 +150,7 @@ impl Loaded {
                 (&self.log_limits, &other.log_limits),
             ];
             for (to, from) in buckets {
-                let to = to.as_ref().get(*ours as usize);
+                let to = to.as_ref().get(ours as usize);
                 if let (Some(to), Some(from)) = (to, from.as_ref().get(theirs)) {
                     to.take_over(from);
                 }
@@ -163,7 +162,7 @@ impl Loaded {
                 return rules.checked_add(default);
             }
             let identity = other.rules().get(slot as usize)?.identity;
-            ours.get(&identity).copied()
+            mine.find(identity)
         });
         Ok(())
     }
