@@ -15,7 +15,7 @@ use super::past::{generation, Past, Policy};
 use super::sets::{Batch, Changed, RetiredSets};
 use super::{enforce, Enforced};
 use crate::bindings::blob::Blob;
-use crate::bindings::policy::{epoch, next_epoch, realtime, Helpers, ModuleHold, Task};
+use crate::bindings::policy::{self, next_epoch, realtime, Helpers, ModuleHold, Task};
 use crate::bindings::work::Worker;
 use crate::module::datapath::now;
 use crate::module::dmesg::Printer;
@@ -115,6 +115,22 @@ impl State {
         is(&self.current)
             || self.previous.as_ref().is_some_and(is)
             || self.trial.as_ref().is_some_and(of_trial)
+    }
+
+    /// Whether a policy may be loaded that was compiled in an epoch, in the place of the
+    /// generation that is expected.
+    fn admit(&self, epoch: u64, expected: u32) -> Result<(), Failure> {
+        if self.trial.is_some() {
+            return Err(Failure::OnTrial);
+        }
+        if expected != ANY && expected != generation(&self.current) {
+            return Err(Failure::Stale);
+        }
+        if !(1..=policy::epoch()).contains(&epoch) {
+            // In one that never began, every later namespace would be an old one.
+            return Err(EINVAL.into());
+        }
+        Ok(())
     }
 
     /// Notes what was changed just now.
@@ -219,23 +235,19 @@ impl Control {
         Ok(())
     }
 
-    /// Loads a policy.
+    /// Loads a policy. It is verified before the lock is taken: that may last, and who wants
+    /// everything dropped, or is killed while it waits, does not wait for that.
     pub(super) fn load(&self, wanted: Wanted) -> Result<Arc<Loaded>, Failure> {
-        let mut state = self.state.lock();
-        let before = generation(&state.current);
-        if state.trial.is_some() {
-            return Err(Failure::OnTrial);
-        }
-        if wanted.expected != ANY && wanted.expected != before {
-            return Err(Failure::Stale);
-        }
-        if !(1..=epoch()).contains(&wanted.epoch) {
-            // In one that never began, every later namespace would be an old one.
-            return Err(EINVAL.into());
-        }
-        let next = state.last.wrapping_add(1);
+        let (epoch, expected) = (wanted.epoch, wanted.expected);
+        self.state.lock().admit(epoch, expected)?;
         let blob = Blob::read::<Refused>(wanted.blob, wanted.len)?;
-        let loaded = Loaded::new(blob, next, wanted.epoch, realtime())?;
+        let mut loaded = Loaded::new(blob, epoch)?;
+        let mut state = self.state.lock();
+        // Others may have changed policies meanwhile.
+        state.admit(epoch, expected)?;
+        let before = generation(&state.current);
+        let next = state.last.wrapping_add(1);
+        (loaded.generation, loaded.time) = (next, realtime());
         if let (true, Some(old)) = (wanted.keeps_sets, &state.current) {
             loaded.keep_sets(old)?;
         }

@@ -71,8 +71,9 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// The policy of a blob, which is private: nobody changes it once it is verified.
-    pub(super) fn new(blob: Blob, generation: u32, epoch: u64, time: u64) -> Result<Self, Refused> {
+    /// The policy of a blob, which is private: nobody changes it once it is verified. Its
+    /// generation and time are 0 until it is loaded.
+    pub(super) fn new(blob: Blob, epoch: u64) -> Result<Self, Refused> {
         let tables = blob.tables();
         let limits = Limits {
             max_bound: max_bound(),
@@ -92,9 +93,9 @@ impl Loaded {
         Ok(Self {
             needs,
             verified,
-            generation,
+            generation: 0,
             epoch,
-            time,
+            time: 0,
             counters: Counters::new(slots)?,
             limits: buckets(|rule| rule.limit.events != 0)?,
             log_limits: buckets(|rule| rule.log_limit.events != 0)?,

@@ -3,7 +3,7 @@
 #
 # swaps.sh TIMES SEED COUNT: one policy in the place of another, as tests/src/bin/swaps
 # does it: TIMES while packets go from left over the host to right; COUNT damaged ones;
-# ones that are as large as they may be, and ones of those who may not.
+# ones that are as large as they may be, or take long, and ones of those who may not.
 
 # shellcheck source=tests/lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -43,6 +43,7 @@ keep history /tmp/nftrace history
 available() { awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo; }
 keep before available
 keep large /tmp/swaps large 63 12
+keep waits /tmp/swaps waits 8000 5
 keep flush /tmp/nftrace flush
 run rmmod nftrace
 keep after available

@@ -50,6 +50,16 @@ pub fn compiled(text: &str) -> Result<Blob> {
     compile(&program).map_err(|error| anyhow!(error))
 }
 
+/// A policy of so many rules, each of which has another port.
+///
+/// # Errors
+///
+/// There are not so many ports.
+pub fn many_rules(count: u32) -> Result<Blob> {
+    let rule = |at| format!("drop udp to any port {} at local_out\n", 20_000 + at);
+    compiled(&(0..count).map(rule).collect::<String>())
+}
+
 /// The device of the module.
 ///
 /// # Errors

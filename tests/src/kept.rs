@@ -88,6 +88,20 @@ pub fn accounted(flood: &Value) -> u64 {
     produced
 }
 
+/// Of loads, as `swaps waits` tells them: whether others that asked the module meanwhile
+/// waited for less than half of what verifying took. Once is enough: where they have to
+/// wait for it, or for what takes as long, they always do.
+///
+/// # Panics
+///
+/// When it tells something else.
+#[must_use]
+pub fn others_went_on(rounds: &Value) -> bool {
+    let number = |of: &Value| of.as_u64().expect("a number");
+    let mut rounds = rounds.as_array().expect("rounds").iter();
+    rounds.any(|round| number(&round["longest_us"]) < number(&round["verifying_us"]) / 2)
+}
+
 fn file(report: &Report, name: &str) -> String {
     report
         .file(name)

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use nftrace_tests::kept::{codes, errors, text, told};
+use nftrace_tests::kept::{codes, errors, others_went_on, text, told};
 use nftrace_tests::vm::{Report, Vm};
 use serde_json::{json, Value};
 
@@ -94,6 +94,12 @@ fn a_policy_may_have_64_mebibytes_and_those_that_go_take_nothing_along() {
     let available = |name| text(&REPORT, name).trim().parse::<i64>().unwrap();
     let (before, after) = (available("before"), available("after"));
     assert!(after > before - (63 << 10), "{before} kB, then {after} kB");
+}
+
+#[test]
+fn what_is_in_force_is_told_while_a_policy_is_verified() {
+    let told = told(&REPORT, "waits");
+    assert!(others_went_on(&told), "{told}");
 }
 
 /// What the command says, and its exit code.

@@ -2,7 +2,7 @@
 
 //! The module, policies and namespaces come and go under traffic.
 
-use nftrace_tests::kept::{codes, errors, text};
+use nftrace_tests::kept::{codes, errors, others_went_on, text};
 use nftrace_tests::vm::{DebugKernel, Report};
 use serde_json::{json, Value};
 
@@ -81,6 +81,8 @@ fn swaps(kernel: DebugKernel) {
     let tried = mutants["accepted"].as_u64().unwrap() + mutants["refused"].as_u64().unwrap();
     assert_eq!(tried, DAMAGED, "{mutants}");
     assert_eq!(told(&report, "large")["stays"], true);
+    let waits = told(&report, "waits");
+    assert!(others_went_on(&waits), "{waits}");
 }
 
 #[test]

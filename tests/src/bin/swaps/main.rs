@@ -7,12 +7,14 @@
 //!   packets go from the namespace `left` to `right`
 //! - `swaps mutants SEED COUNT`: damaged blobs
 //! - `swaps large MEBIBYTES TIMES`: a sound blob of that size
+//! - `swaps waits RULES TIMES`: how long others wait while it is verified
 
 mod large;
 mod mutants;
 mod mutations;
 mod probe;
 mod traffic;
+mod waits;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,9 +23,11 @@ fn main() -> anyhow::Result<()> {
         ["traffic", times] => traffic::run(times.parse()?)?,
         ["mutants", seed, count] => mutants::run(seed.parse()?, count.parse()?)?,
         ["large", size, times] => large::run(size.parse()?, times.parse()?)?,
-        _ => {
-            anyhow::bail!("usage: swaps traffic TIMES | mutants SEED COUNT | large MEBIBYTES TIMES")
-        }
+        ["waits", rules, times] => waits::run(rules.parse()?, times.parse()?)?,
+        _ => anyhow::bail!(
+            "usage: swaps traffic TIMES | mutants SEED COUNT | large MEBIBYTES TIMES | \
+             waits RULES TIMES"
+        ),
     };
     println!("{told}");
     Ok(())
