@@ -80,10 +80,10 @@ fn killed(report: &Report) {
         told["behind"].as_u64() > Some(0),
         "all came too early: {told}"
     );
-    assert!(
-        told["longest_ms"].as_u64() < Some(5000),
-        "it does not die: {told}"
-    );
+    // As slow as the kernel is, but no slower than that.
+    let number = |name: &str| told[name].as_u64().expect("a number");
+    let limit = (5 * number("whole_ms")).max(5000);
+    assert!(number("longest_ms") < limit, "it does not die: {told}");
 }
 
 fn signals(report: &Report) {

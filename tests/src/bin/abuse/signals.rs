@@ -12,13 +12,13 @@ use nftrace_core::abi::{Frame, FRAME_SIZE};
 use nftrace_core::policy::control::{DROP_ALL, END_PANIC};
 use nftrace_core::record::Record;
 use nftrace_device::{misuse, Device, Error, Start};
-use nftrace_tests::guest::{device, plainly};
+use nftrace_tests::guest::{device, many_rules, plainly};
 use rustix::io::Errno;
 use rustix::process::{kill_process, Pid, Signal};
 use serde_json::{json, Map, Value};
 use zerocopy::IntoBytes as _;
 
-use super::{many_rules, pause, ready, start, until_ready};
+use super::{pause, ready, start, undisturbed, until_ready, RULES};
 
 const CALLS: &[&str] = &[
     "read", "poll", "load", "change", "filter", "ports", "open", "counts",
@@ -28,18 +28,26 @@ const PORTS: &str = "/sys/module/nftrace/parameters/ports";
 
 /// All calls, one after the other, each with so many signals.
 pub(super) fn run(times: u32) -> Result<Value> {
+    let brief = Duration::from_millis(20);
+    // A load lasts longer than other calls, and on a slow kernel much longer. Some have to
+    // get through between two signals, and some have to be hit.
+    let load = undisturbed(&device()?, many_rules(RULES)?.bytes())? * 4;
     let told: Result<Map<_, _>> = CALLS
         .iter()
-        .map(|call| Ok(((*call).to_owned(), under_fire(call, times)?)))
+        .map(|call| {
+            let most = if *call == "load" { load } else { brief };
+            Ok(((*call).to_owned(), under_fire(call, times, most)?))
+        })
         .collect();
     Ok(Value::Object(told?))
 }
 
-fn under_fire(call: &str, times: u32) -> Result<Value> {
+/// With pauses between the signals of `most` at most.
+fn under_fire(call: &str, times: u32, most: Duration) -> Result<Value> {
     let mut child = start(&["signalled", call, &times.to_string()])?;
     let mut out = until_ready(&mut child)?;
     let pid = Pid::from_child(&child);
-    let limit = Instant::now() + Duration::from_secs(300);
+    let limit = Instant::now() + Duration::from_secs(300).max(most * times * 2);
     let mut round = 0;
     while child.try_wait()?.is_none() {
         if Instant::now() > limit {
@@ -47,7 +55,7 @@ fn under_fire(call: &str, times: u32) -> Result<Value> {
             bail!("{call}: still not done");
         }
         kill_process(pid, Signal::USR1)?;
-        pause(round, Duration::from_millis(20));
+        pause(round, most);
         round += 1;
     }
     let mut told = String::new();
@@ -156,7 +164,7 @@ fn waiting(device: Device) -> Result<Action> {
 
 /// Interrupted, the old policy is in force; else the new one.
 fn loading(device: Device) -> Result<Action> {
-    let blob = many_rules()?;
+    let blob = many_rules(RULES)?;
     Ok(Box::new(move |_| {
         let status = device.status()?;
         let outcome = outcome(device.load_policy(blob.bytes(), &plainly(&status)))?;
