@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{json, Value};
 
 use crate::vm::Report;
 
@@ -100,6 +100,40 @@ pub fn others_went_on(rounds: &Value) -> bool {
     let number = |of: &Value| of.as_u64().expect("a number");
     let mut rounds = rounds.as_array().expect("rounds").iter();
     rounds.any(|round| number(&round["longest_us"]) < number(&round["verifying_us"]) / 2)
+}
+
+/// Of calls at random, as `tests/src/bin/pester` makes them: each was done or refused as
+/// the documents say, and afterwards the module works and nobody holds it.
+///
+/// # Panics
+///
+/// When that is not so.
+pub fn pestered(report: &Report) {
+    assert_eq!(codes(report)["pester"], 0, "{}", errors(report, "pester"));
+    let told: Value = serde_json::from_str(&text(report, "pester")).expect("JSON");
+    eprintln!("{told}");
+    assert_eq!(told["strange"], json!({}), "errors that no document knows");
+    assert_eq!(told["still_works"], true);
+    assert_eq!(file(report, "users.txt").trim(), "0");
+    // Else the calls would be too wild to reach anything, or too tame.
+    for what in [
+        "load",
+        "filter",
+        "set",
+        "filter told",
+        "read",
+        "map",
+        "change",
+        "parameter",
+        "counts",
+    ] {
+        for how in ["done", "refused"] {
+            assert!(
+                told["calls"][what][how].as_u64() > Some(10),
+                "{what} {how}: {told}"
+            );
+        }
+    }
 }
 
 fn file(report: &Report, name: &str) -> String {

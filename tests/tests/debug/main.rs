@@ -5,6 +5,7 @@
 mod abuse;
 mod canary;
 mod faults;
+mod pester;
 mod scenarios;
 mod storms;
 
