@@ -18,17 +18,26 @@ published() { tcp "$1" outside 10.10.10.2 8081; }
 neighbour() { of "$1" docker exec client /bin/busybox wget -q -T 3 -O - http://172.17.0.2:8080/; }
 
 restart_docker() {
-	local i pid
+	local pid
 	pid=$(cat "$DATA/pid")
 	run kill "$pid"
 	while [[ -e /proc/$pid ]]; do sleep 0.2; done
+	# On a busy machine dockerd may not wait long enough for its containerd.
+	try_docker || try_docker || try_docker || die "dockerd does not come up again"
+	run docker start web client
+}
+
+try_docker() {
+	local i daemon
 	dockerd --host "$DOCKER_HOST" --data-root "$DATA/data" --exec-root "$DATA/exec" \
 		--pidfile "$DATA/pid" </dev/null >"$OUT/dockerd.log" 2>&1 &
+	daemon=$!
 	for ((i = 0; i < 600; i++)); do
-		! docker info >/dev/null 2>&1 || break
+		! docker info >/dev/null 2>&1 || return 0
+		kill -0 "$daemon" 2>/dev/null || return 1
 		sleep 0.2
 	done
-	run docker start web client
+	return 1
 }
 
 bash "${BASH_SOURCE[0]%/*}/../../lab/s16.sh" up published
