@@ -26,7 +26,7 @@ pub fn objects(report: &Report, name: &str) -> Vec<Value> {
     text(report, name).lines().map(parse).collect()
 }
 
-/// What a program of the tests told, as one object; it ended well.
+/// What a program of the tests told, as one value; it ended well.
 #[must_use]
 pub fn told(report: &Report, name: &str) -> Value {
     let (code, errors) = (codes(report)[name], errors(report, name));
@@ -34,6 +34,14 @@ pub fn told(report: &Report, name: &str) -> Value {
     let text = text(report, name);
     println!("{name}: {text}");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
+}
+
+/// One of its numbers.
+#[must_use]
+pub fn number(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("no number: {value}"))
 }
 
 /// What it printed on standard error.
@@ -71,7 +79,6 @@ pub fn by_name<'a>(namespaces: &'a [Value], name: &str) -> &'a Value {
 /// When that is not so.
 #[must_use]
 pub fn accounted(flood: &Value) -> u64 {
-    let number = |of: &Value| of.as_u64().expect("a number");
     let produced = number(&flood["produced"]);
     for reader in ["fast", "slow", "idle", "mapped"] {
         let account = &flood[reader];
@@ -97,7 +104,6 @@ pub fn accounted(flood: &Value) -> u64 {
 /// When it tells something else.
 #[must_use]
 pub fn others_went_on(rounds: &Value) -> bool {
-    let number = |of: &Value| of.as_u64().expect("a number");
     let mut rounds = rounds.as_array().expect("rounds").iter();
     rounds.any(|round| number(&round["longest_us"]) < number(&round["verifying_us"]) / 2)
 }
@@ -109,9 +115,7 @@ pub fn others_went_on(rounds: &Value) -> bool {
 ///
 /// When that is not so.
 pub fn pestered(report: &Report) {
-    assert_eq!(codes(report)["pester"], 0, "{}", errors(report, "pester"));
-    let told: Value = serde_json::from_str(&text(report, "pester")).expect("JSON");
-    eprintln!("{told}");
+    let told = told(report, "pester");
     assert_eq!(told["strange"], json!({}), "errors that no document knows");
     assert_eq!(told["still_works"], true);
     assert_eq!(file(report, "users.txt").trim(), "0");

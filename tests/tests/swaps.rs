@@ -6,9 +6,9 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use nftrace_tests::kept::{codes, errors, others_went_on, text, told};
+use nftrace_tests::kept::{codes, errors, number, others_went_on, text, told};
 use nftrace_tests::vm::{Report, Vm};
-use serde_json::{json, Value};
+use serde_json::json;
 
 const SWAPS: u64 = 1000;
 const MUTANTS: u64 = 1000;
@@ -28,12 +28,6 @@ static REPORT: LazyLock<Report> = LazyLock::new(|| {
         .run()
         .unwrap_or_else(|failure| panic!("{failure}"))
 });
-
-fn number(value: &Value) -> u64 {
-    value
-        .as_u64()
-        .unwrap_or_else(|| panic!("no number: {value}"))
-}
 
 #[test]
 fn a_thousand_swaps_under_traffic_leave_no_gap_and_show_no_packet_a_mix() {

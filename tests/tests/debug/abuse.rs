@@ -4,9 +4,8 @@
 
 use std::sync::LazyLock;
 
-use nftrace_tests::kept::{codes, errors, text};
+use nftrace_tests::kept::told;
 use nftrace_tests::vm::{DebugKernel, Report};
-use serde_json::Value;
 
 use super::vm;
 
@@ -29,13 +28,6 @@ fn run(kernel: DebugKernel) -> Report {
 
 static MEMORY: LazyLock<Report> = LazyLock::new(|| run(DebugKernel::Kasan));
 static LOCKS: LazyLock<Report> = LazyLock::new(|| run(DebugKernel::Lockdep));
-
-fn told(report: &Report, name: &str) -> Value {
-    assert_eq!(codes(report)[name], 0, "{name}: {}", errors(report, name));
-    let text = text(report, name);
-    eprintln!("{name}: {text}");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
-}
 
 fn maps(report: &Report) {
     let told = told(report, "maps");

@@ -2,8 +2,8 @@
 
 //! The module, policies and namespaces come and go under traffic.
 
-use nftrace_tests::kept::{codes, errors, others_went_on, text};
-use nftrace_tests::vm::{DebugKernel, Report};
+use nftrace_tests::kept::{others_went_on, told};
+use nftrace_tests::vm::DebugKernel;
 use serde_json::{json, Value};
 
 use super::vm;
@@ -12,14 +12,6 @@ const LOADS: usize = 100;
 const SWAPS: u64 = 1000;
 const DAMAGED: u64 = 1000;
 const NAMESPACES: usize = 1000;
-
-fn told(report: &Report, name: &str) -> Value {
-    let code = codes(report)[name];
-    assert_eq!(code, 0, "{name}: {}", errors(report, name));
-    let text = text(report, name);
-    eprintln!("{name}: {text}");
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}: {text}"))
-}
 
 /// Both policies that take turns let through and drop the same, whichever was in force.
 fn no_packet_saw_a_gap_or_a_mix(told: &Value) {

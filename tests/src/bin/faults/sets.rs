@@ -10,6 +10,7 @@ use nftrace_core::policy::dynamic::Elements;
 use nftrace_core::policy::layout::{Range128, Range32};
 use nftrace_device::{Device, SetContents};
 use nftrace_tests::guest::{compiled, device, plainly};
+use nftrace_tests::sets::many;
 
 use crate::inject::{Fault, Trial};
 
@@ -29,16 +30,8 @@ const SIX: Range128 = Range128 {
     high: [1, 9],
 };
 
-/// Beside it, and far from one another: more than the module has room for at first.
-fn others() -> Vec<Range32> {
-    let numbers = (0x2000_0000..).step_by(2).take(5000);
-    numbers
-        .map(|number| Range32 {
-            low: number,
-            high: number,
-        })
-        .collect()
-}
+/// Ranges beside it: more than the module has room for at first.
+const OTHERS: usize = 5000;
 
 struct Guest {
     device: Device,
@@ -97,7 +90,7 @@ pub(crate) fn run() -> Result<()> {
     device.load_policy(blob.bytes(), &plainly(&device.status()?))?;
     let guest = Guest {
         device,
-        others: others(),
+        others: many(OTHERS),
     };
     guest.calm()?;
     ensure!(!drops()?, "the set drops what it has not");
