@@ -138,8 +138,10 @@ fn drive(vm: &Vm, folder: &Folder, seen: &mut Observed) -> anyhow::Result<Option
                     vm.name
                 );
                 keep(folder, &format!("boot-{boot}.log"), &seen.console);
-                // The next one is not to be taken for this one.
-                fs::remove_file(folder.pid_file()).context("the number of QEMU's process")?;
+                // The next one is not to be taken for this one, which may not even have begun.
+                if folder.pid_file().exists() {
+                    fs::remove_file(folder.pid_file()).context("the number of QEMU's process")?;
+                }
                 boot += 1;
             }
             end => return Ok(end),
