@@ -87,6 +87,10 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// How often to look whether it still lives.
 const TICK: Duration = Duration::from_millis(100);
 
+/// What of the host's memory it may take: several times its own, which KASAN's shadow adds
+/// an eighth to. A fault of the kernel must not take the host with it.
+const MOST_MEMORY: u64 = 8 << 30;
+
 /// Runs the machine until it ends or has to be ended; `None` when it ended by itself.
 pub(super) fn drive(
     vm: &Vm,
@@ -120,6 +124,11 @@ pub(super) fn drive(
     let lines = listen(&mut machine);
     let limit = BOOT_LIMIT + vm.timeout + vm.grace;
     let end = watch(&mut machine, &lines, start + limit, seen)?;
+    if matches!(end, End::Memory(_)) {
+        // Which of its mappings; the process is still there.
+        let maps = fs::read(format!("/proc/{}/smaps", machine.id())).unwrap_or_default();
+        fs::write(folder.path.join("smaps.log"), maps)?;
+    }
     let pid = Pid::from_child(&machine);
     // What it left running of its own processes, and itself if it hangs.
     let _ = kill_process_group(pid, Signal::KILL);
@@ -135,12 +144,17 @@ pub(super) fn drive(
         }
     }
     Ok(match end {
-        None => Some(Reason::Hung {
+        End::Hung => Some(Reason::Hung {
             during: "the script",
             limit,
         }),
-        Some(status) if seen.exit.is_none() => Some(Reason::QemuExit(status)),
-        Some(_) => None,
+        End::Memory(taken) => Some(Reason::QemuExit(format!(
+            "it took {} MiB of the host's memory, and may take {}; where: smaps.log",
+            taken >> 20,
+            MOST_MEMORY >> 20
+        ))),
+        End::Itself(status) if seen.exit.is_none() => Some(Reason::QemuExit(status)),
+        End::Itself(_) => None,
     })
 }
 
@@ -172,13 +186,20 @@ fn listen(machine: &mut Child) -> Receiver<String> {
     receiver
 }
 
-/// How it ended; `None` when it does not.
+/// How a machine ends, or why it has to be ended.
+enum End {
+    Itself(String),
+    Hung,
+    /// It has this many bytes of the host's memory.
+    Memory(u64),
+}
+
 fn watch(
     machine: &mut Child,
     lines: &Receiver<String>,
     deadline: Instant,
     seen: &mut Observed,
-) -> Result<Option<String>> {
+) -> Result<End> {
     loop {
         match lines.recv_timeout(TICK) {
             Ok(line) => seen.console.push(line),
@@ -186,17 +207,37 @@ fn watch(
             Err(RecvTimeoutError::Disconnected) => thread::sleep(TICK),
         }
         if let Some(status) = machine.try_wait()? {
-            return Ok(Some(status.to_string()));
+            return Ok(End::Itself(status.to_string()));
+        }
+        let taken = resident(machine.id());
+        if taken > MOST_MEMORY {
+            return Ok(End::Memory(taken));
         }
         if Instant::now() >= deadline {
-            return Ok(None);
+            return Ok(End::Hung);
         }
     }
+}
+
+/// The bytes of a process that are in memory; none of one that is gone.
+fn resident(pid: u32) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    pages.unwrap_or(0u64) * rustix::param::page_size() as u64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_has_in_memory_is_seen() {
+        let before = resident(std::process::id());
+        let held = std::hint::black_box(vec![1u8; 64 << 20]);
+        let grown = resident(std::process::id()) - before;
+        assert!((60 << 20..1 << 30).contains(&grown), "{grown}");
+        drop(held);
+    }
 
     #[test]
     fn lockdep_is_on_only_where_it_says_so() {
