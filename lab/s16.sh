@@ -27,6 +27,8 @@
 
 # shellcheck source=lab/lib.sh
 . "${BASH_SOURCE[0]%/*}/lib.sh"
+# shellcheck source=lab/docker.sh
+. "${BASH_SOURCE[0]%/*}/docker.sh"
 
 DATA=$LAB_STATE/docker
 # Where Docker always has it, and where its names are looked up: /run is the lab's own.
@@ -42,38 +44,19 @@ end_docker() {
 		sleep 0.1
 	done
 	rm -f /run/docker.sock
-	umount "$DATA"
 	ip link del docker0
 }
 
 start_docker() {
-	local i
 	[[ ! -S /run/docker.sock ]] || die "a Docker daemon is here already; nftrace lab run S16 keeps out of its way"
 	[[ $(stat --file-system --format=%T /sys/fs/cgroup) == cgroup2fs ]] ||
 		run mount -t cgroup2 cgroup2 /sys/fs/cgroup
 	mkdir -p "$DATA"
 	run mount -t tmpfs tmpfs "$DATA"
-	# On a busy machine dockerd may not wait long enough for its containerd.
-	for ((i = 0; i < 3; i++)); do
-		! try_docker || return 0
-	done
-	tail -n 20 "$LAB_STATE/dockerd.log"
-	die "dockerd does not come up"
-}
-
-try_docker() {
-	local i daemon
+	undo umount "$DATA"
 	say "dockerd"
-	dockerd --host "$DOCKER_HOST" --data-root "$DATA/data" --exec-root "$DATA/exec" --pidfile "$DATA/pid" \
-		</dev/null >"$LAB_STATE/dockerd.log" 2>&1 &
-	daemon=$!
-	undo end_docker "$daemon"
-	for ((i = 0; i < 600; i++)); do
-		! docker info >/dev/null 2>&1 || return 0
-		kill -0 "$daemon" 2>/dev/null || return 1
-		sleep 0.2
-	done
-	return 1
+	start_dockerd "$LAB_STATE/dockerd.log" --data-root "$DATA/data" --exec-root "$DATA/exec" --pidfile "$DATA/pid"
+	undo end_docker "$DOCKERD"
 }
 
 make_image() {

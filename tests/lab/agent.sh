@@ -16,6 +16,8 @@
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 # shellcheck source=tests/lab/attempts.sh
 . "${BASH_SOURCE[0]%/*}/attempts.sh"
+# shellcheck source=lab/docker.sh
+. "${BASH_SOURCE[0]%/*}/../../lab/docker.sh"
 
 AGENT_LOG=$OUT/agent.txt
 export DOCKER_HOST=unix:///run/docker.sock
@@ -41,23 +43,11 @@ generation_is_not() { [[ $(generation) != "$1" ]]; }
 
 generation() { nftrace show --json | sed -n 's/.*"generation":\([0-9]*\).*/\1/p'; }
 
-try_docker() {
-	local daemon end=$((SECONDS + 120))
-	dockerd --host "$DOCKER_HOST" </dev/null >"$OUT/dockerd.log" 2>&1 &
-	daemon=$!
-	while ((SECONDS < end)) && kill -0 "$daemon" 2>/dev/null; do
-		! docker info >/dev/null 2>&1 || return 0
-		sleep 0.2
-	done
-	return 1
-}
-
 start_docker() {
 	run mount -t cgroup2 cgroup2 /sys/fs/cgroup
 	mkdir -p /var/lib/docker
 	run mount -t tmpfs -o mode=711 tmpfs /var/lib/docker
-	# On a busy machine dockerd may not wait long enough for its containerd.
-	try_docker || try_docker || try_docker || die "dockerd does not come up"
+	start_dockerd "$OUT/dockerd.log"
 	local image=/tmp/image
 	mkdir -p "$image/bin" "$image/www"
 	cp "$(command -v busybox)" "$image/bin/"

@@ -10,6 +10,8 @@
 . "${BASH_SOURCE[0]%/*}/lib.sh"
 # shellcheck source=tests/lab/attempts.sh
 . "${BASH_SOURCE[0]%/*}/attempts.sh"
+# shellcheck source=lab/docker.sh
+. "${BASH_SOURCE[0]%/*}/../../lab/docker.sh"
 
 export LAB_STATE=/run/nftrace-lab DOCKER_HOST=unix:///run/docker.sock
 DATA=$LAB_STATE/docker
@@ -22,22 +24,8 @@ restart_docker() {
 	pid=$(cat "$DATA/pid")
 	run kill "$pid"
 	while [[ -e /proc/$pid ]]; do sleep 0.2; done
-	# On a busy machine dockerd may not wait long enough for its containerd.
-	try_docker || try_docker || try_docker || die "dockerd does not come up again"
+	start_dockerd "$OUT/dockerd.log" --data-root "$DATA/data" --exec-root "$DATA/exec" --pidfile "$DATA/pid"
 	run docker start web client
-}
-
-try_docker() {
-	local i daemon
-	dockerd --host "$DOCKER_HOST" --data-root "$DATA/data" --exec-root "$DATA/exec" \
-		--pidfile "$DATA/pid" </dev/null >"$OUT/dockerd.log" 2>&1 &
-	daemon=$!
-	for ((i = 0; i < 600; i++)); do
-		! docker info >/dev/null 2>&1 || return 0
-		kill -0 "$daemon" 2>/dev/null || return 1
-		sleep 0.2
-	done
-	return 1
 }
 
 bash "${BASH_SOURCE[0]%/*}/../../lab/s16.sh" up published

@@ -3,8 +3,9 @@
 //! The scenarios: the scripts of `lab/`, and what their heads say about them.
 
 /// The scripts, as the shell finds them beside each other.
-pub(super) const SCRIPTS: [(&str, &str); 20] = [
+pub(super) const SCRIPTS: [(&str, &str); 21] = [
     ("container", include_str!("../../../lab/container.sh")),
+    ("docker", include_str!("../../../lab/docker.sh")),
     ("lib", include_str!("../../../lab/lib.sh")),
     ("pair", include_str!("../../../lab/pair.sh")),
     ("s1", include_str!("../../../lab/s1.sh")),
@@ -151,8 +152,8 @@ mod tests {
             assert!(!scenario.ports().is_empty(), "{id}");
             assert!(scenario.programs().contains(&"ip"), "{id}");
         }
-        // But for lib.sh, pair.sh and container.sh.
-        assert_eq!(Scenario::all().count(), SCRIPTS.len() - 3);
+        // But for lib.sh, pair.sh, container.sh and docker.sh.
+        assert_eq!(Scenario::all().count(), SCRIPTS.len() - 4);
     }
 
     #[test]
