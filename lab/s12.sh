@@ -30,6 +30,8 @@ up() {
 		link "host$end" "veth$end" "ctr$end" eth0
 		device "host$end" vxlan0 type vxlan id 42 dstport 4789 local "192.168.60.$local" remote "192.168.60.$remote" dev eth0
 		bridge "host$end" br0 "veth$end" vxlan0
+		# Where br_netfilter is loaded, it is for all bridges of the machine.
+		[[ ! -e /proc/sys/net/bridge ]] || set_sysctl net.bridge.bridge-nf-call-iptables 0 "host$end"
 		address "ctr$end" eth0 "10.244.0.$((local + 1))/24"
 		ip_in "ctr$end" link set eth0 mtu 1450
 		local=2 remote=1
