@@ -59,7 +59,7 @@ impl Device {
                 path: path.to_owned(),
             },
             Errno::ACCESS | Errno::PERM => Error::of_open(path, errno),
-            source => Error::kernel("asking the module for its version")(source),
+            errno => Error::kernel("asking the module for its version")(errno),
         })?;
         check(&info)?;
         Ok(Self {
@@ -142,7 +142,7 @@ impl Device {
         match rustix::event::poll(&mut fds, most.as_ref()) {
             Ok(count) => Ok(count != 0),
             Err(Errno::INTR) => Ok(false),
-            Err(source) => Err(Error::kernel("waiting for records")(source)),
+            Err(errno) => Err(Error::kernel("waiting for records")(errno)),
         }
     }
 

@@ -154,12 +154,12 @@ pub enum Error {
     #[error("the module describes its rings in a way that cannot be; report this")]
     Rings,
     /// Anything else that the kernel said.
-    #[error("{action}: {source}")]
+    #[error("{action}: {errno}")]
     Kernel {
         /// What was tried.
         action: &'static str,
-        /// What the kernel answered.
-        source: Errno,
+        /// What the kernel answered. (Not as `source`: who prints the chain would print it twice.)
+        errno: Errno,
     },
 }
 
@@ -201,9 +201,9 @@ impl Error {
             Errno::NOENT | Errno::NODEV | Errno::NXIO => Self::NotLoaded { path },
             Errno::ACCESS | Errno::PERM => Self::Permission { path },
             Errno::ISDIR | Errno::NOTDIR => Self::NotTheDevice { path },
-            source => Self::Kernel {
+            errno => Self::Kernel {
                 action: "opening the device",
-                source,
+                errno,
             },
         }
     }
@@ -213,12 +213,12 @@ impl Error {
         match errno {
             Errno::INVAL => Self::FilterRefused,
             Errno::TOOBIG => Self::FilterTooLarge,
-            source => Self::kernel("setting the filter")(source),
+            errno => Self::kernel("setting the filter")(errno),
         }
     }
 
     pub(crate) fn kernel(action: &'static str) -> impl FnOnce(Errno) -> Self {
-        move |source| Self::Kernel { action, source }
+        move |errno| Self::Kernel { action, errno }
     }
 }
 
@@ -275,5 +275,14 @@ mod tests {
             Error::of_filter(Errno::NOMEM),
             Error::Kernel { .. }
         ));
+    }
+
+    #[test]
+    fn what_the_kernel_answered_is_told_once() {
+        let error = Error::kernel("changing the policy")(Errno::NOMEM);
+        assert!(error
+            .to_string()
+            .starts_with("changing the policy: Cannot allocate memory"));
+        assert!(std::error::Error::source(&error).is_none());
     }
 }

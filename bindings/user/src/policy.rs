@@ -237,7 +237,7 @@ impl Device {
                 module: self.info().abi,
             },
             Errno::PERM | Errno::ACCESS => Error::of_open(self.path(), errno),
-            source => Error::Kernel { action, source },
+            errno => Error::Kernel { action, errno },
         }
     }
 }

@@ -34,7 +34,13 @@ pub(crate) enum Error {
     Enter(io::Error),
     /// The kernel refused.
     #[error("cannot read what is on the hooks: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 fn hint(error: &io::Error) -> &'static str {

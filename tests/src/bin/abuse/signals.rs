@@ -73,8 +73,7 @@ fn outcome<T>(result: nftrace_device::Result<T>) -> Result<Outcome> {
     match result {
         Ok(_) => Ok(Outcome::Done),
         Err(Error::Kernel {
-            source: Errno::INTR,
-            ..
+            errno: Errno::INTR, ..
         }) => Ok(Outcome::Interrupted),
         Err(error) => Err(error.into()),
     }
@@ -213,10 +212,10 @@ mod tests {
 
     #[test]
     fn only_an_interruption_is_taken_for_one() {
-        let failed = |source| {
+        let failed = |errno| {
             outcome::<()>(Err(Error::Kernel {
                 action: "trying",
-                source,
+                errno,
             }))
         };
         assert!(matches!(failed(Errno::INTR), Ok(Outcome::Interrupted)));

@@ -82,7 +82,7 @@ pub(crate) fn is_no_memory(error: &anyhow::Error) -> bool {
             Error::PolicyNoMemory
                 | Error::SetNoMemory
                 | Error::Kernel {
-                    source: Errno::NOMEM,
+                    errno: Errno::NOMEM,
                     ..
                 }
         )
