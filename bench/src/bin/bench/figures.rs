@@ -114,11 +114,9 @@ impl Figures {
     ///
     /// It is another machine.
     pub(crate) fn merge(&mut self, other: Self) -> Result<()> {
-        if self.machine == Machine::default() {
-            self.machine = other.machine;
-        } else if other.machine != Machine::default() {
+        if other.machine != Machine::default() {
             ensure!(
-                self.machine.is_like(&other.machine),
+                self.machine == Machine::default() || self.machine.is_like(&other.machine),
                 "measured with kernel {} ({}), while the stored figures are of {} ({}): remove \
                  the stored ones, and measure all anew",
                 other.machine.kernel,
@@ -126,6 +124,8 @@ impl Figures {
                 self.machine.kernel,
                 self.machine.mitigations
             );
+            // What is not like it all the same, such as QEMU's version, is as it was last.
+            self.machine = other.machine;
         }
         self.life.extend(other.life);
         // A cell that there is now was not there for a reason that is gone, and the other way.

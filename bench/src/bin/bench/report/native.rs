@@ -116,7 +116,7 @@ fn loading(view: &View<'_>) -> String {
     let mut table = Table::new(&[
         "policy, rules, IPv4; ms",
         "text to rules in force",
-        "compiling",
+        "`nftrace check`",
         "the kernel copies, verifies, swaps",
         "of which verifying",
         "bytes a rule",
@@ -167,8 +167,8 @@ fn loading(view: &View<'_>) -> String {
         );
     }
     format!(
-        "Compiling, from the text on, is measured on the same machine outside of User Mode Linux, where a program waits \
-         for the host at each page that it touches first: the median of three.\n\n{table}\n{module}\n\
+        "`nftrace check` reads, compiles and verifies. It is measured on the same machine outside of User Mode Linux, \
+         where a program waits for the host at each page that it touches first: the median of three.\n\n{table}\n{module}\n\
          A change copies the set: one call for many elements costs what one for one does.\n\n{sets}"
     )
 }
