@@ -200,7 +200,12 @@ impl Entry {
             limit: Some(limit),
             ..Condition::default()
         };
-        self.narrow(Ok(vec![all]));
+        let is_none = limit.count == 0 || limit.burst == Some(0);
+        self.narrow(if is_none {
+            Err("a limit or a burst of 0 is not known here".to_string())
+        } else {
+            Ok(vec![all])
+        });
     }
 
     /// Adds a condition: one of these is fulfilled.
