@@ -194,6 +194,7 @@ enum End {
     Memory(u64),
 }
 
+/// Follows the machine to its end.
 fn watch(
     machine: &mut Child,
     lines: &Receiver<String>,

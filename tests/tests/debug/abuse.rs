@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use nftrace_tests::kept::told;
+use nftrace_tests::kept::{number, told};
 use nftrace_tests::vm::{DebugKernel, Report};
 
 use super::vm;
@@ -73,7 +73,7 @@ fn killed(report: &Report) {
         "all came too early: {told}"
     );
     // As slow as the kernel is, but no slower than that.
-    let number = |name: &str| told[name].as_u64().expect("a number");
+    let number = |name: &str| number(&told[name]);
     let limit = (5 * number("whole_ms")).max(5000);
     assert!(number("longest_ms") < limit, "it does not die: {told}");
 }

@@ -2,7 +2,7 @@
 
 //! The module, policies and namespaces come and go under traffic.
 
-use nftrace_tests::kept::{others_went_on, told};
+use nftrace_tests::kept::{number, others_went_on, told};
 use nftrace_tests::vm::DebugKernel;
 use serde_json::{json, Value};
 
@@ -67,7 +67,7 @@ fn swaps(kernel: DebugKernel) {
         .unwrap_or_else(|failure| panic!("{failure}"));
     let traffic = told(&report, "traffic");
     no_packet_saw_a_gap_or_a_mix(&traffic);
-    let number = |name: &str| traffic[name].as_u64().expect("a number");
+    let number = |name: &str| number(&traffic[name]);
     assert_eq!(number("generation"), number("begin") + SWAPS, "{traffic}");
     let mutants = told(&report, "mutants");
     let tried = mutants["accepted"].as_u64().unwrap() + mutants["refused"].as_u64().unwrap();
