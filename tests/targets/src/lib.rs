@@ -9,6 +9,9 @@
 #![cfg(not(test))]
 
 mod blob;
+#[allow(unreachable_pub, reason = "tests elsewhere use it, too")]
+#[path = "../../src/checkout.rs"]
+mod checkout;
 mod classify;
 mod filter;
 mod import;
@@ -28,8 +31,6 @@ mod sets;
 mod vectors;
 mod verify;
 mod world;
-
-use std::path::Path;
 
 pub use mutate::mutant;
 pub use random::Random;
@@ -139,9 +140,7 @@ pub const ALL: [Target; 10] = [
 /// When one cannot be read.
 #[must_use]
 pub fn files(folder: &str, ends: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(folder);
+    let folder = checkout::top().join(folder);
     let Ok(entries) = folder.read_dir() else {
         return Vec::new();
     };
