@@ -6,9 +6,10 @@
 # start_dockerd LOG ARGUMENTS...   until it answers; DOCKERD is its process
 start_dockerd() {
 	local log=$1 i
-	# On a busy machine dockerd may not wait long enough for its containerd.
+	# On a busy machine dockerd may not wait long enough for its containerd, and when it is
+	# ended, not for its containers: what is left of them is in the way of the next start.
 	for ((i = 0; i < 3; i++)); do
-		dockerd --host "$DOCKER_HOST" "${@:2}" </dev/null >"$log" 2>&1 &
+		dockerd --host "$DOCKER_HOST" --shutdown-timeout 120 "${@:2}" </dev/null >"$log" 2>&1 &
 		DOCKERD=$!
 		! dockerd_answers || return 0
 		kill "$DOCKERD" 2>/dev/null || true
