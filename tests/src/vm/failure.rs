@@ -28,6 +28,14 @@ pub enum Reason {
     /// The machine ended while the script was running, or before.
     #[error("the machine exited before the script ended: {0}")]
     QemuExit(String),
+    /// The machine had to be ended, for the host's sake.
+    #[error("the machine took {} MiB of the host's memory, and may take {} MiB; what for: see smaps.log", taken >> 20, most >> 20)]
+    Memory {
+        /// How many bytes it had.
+        taken: u64,
+        /// How many it may have.
+        most: u64,
+    },
     /// The kernel reported a fault.
     #[error("the kernel reports: {}: {}", .0.what, .0.line)]
     Kernel(Fault),

@@ -123,8 +123,8 @@ pub(super) fn drive(
         .with_context(|| images.kernel.display().to_string())?;
     let lines = listen(&mut machine);
     let limit = BOOT_LIMIT + vm.timeout + vm.grace;
-    let end = watch(&mut machine, &lines, start + limit, seen)?;
-    if matches!(end, End::Memory(_)) {
+    let end = watch(&mut machine, &lines, limit, MOST_MEMORY, seen)?;
+    if matches!(end, End::Forced(Reason::Memory { .. })) {
         // Which of its mappings; the process is still there.
         let maps = fs::read(format!("/proc/{}/smaps", machine.id())).unwrap_or_default();
         fs::write(folder.path.join("smaps.log"), maps)?;
@@ -144,15 +144,7 @@ pub(super) fn drive(
         }
     }
     Ok(match end {
-        End::Hung => Some(Reason::Hung {
-            during: "the script",
-            limit,
-        }),
-        End::Memory(taken) => Some(Reason::QemuExit(format!(
-            "it took {} MiB of the host's memory, and may take {}; where: smaps.log",
-            taken >> 20,
-            MOST_MEMORY >> 20
-        ))),
+        End::Forced(reason) => Some(reason),
         End::Itself(status) if seen.exit.is_none() => Some(Reason::QemuExit(status)),
         End::Itself(_) => None,
     })
@@ -187,35 +179,40 @@ fn listen(machine: &mut Child) -> Receiver<String> {
 }
 
 /// How a machine ends, or why it has to be ended.
+#[derive(Debug)]
 enum End {
     Itself(String),
-    Hung,
-    /// It has this many bytes of the host's memory.
-    Memory(u64),
+    Forced(Reason),
 }
 
-/// Follows the machine to its end.
+/// Follows the machine to its end, or until it takes more time or memory than it may.
 fn watch(
     machine: &mut Child,
     lines: &Receiver<String>,
-    deadline: Instant,
+    limit: Duration,
+    most: u64,
     seen: &mut Observed,
 ) -> Result<End> {
+    let deadline = Instant::now() + limit;
     loop {
-        match lines.recv_timeout(TICK) {
-            Ok(line) => seen.console.push(line),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => thread::sleep(TICK),
+        let tick = Instant::now() + TICK;
+        while let Some(left) = tick.checked_duration_since(Instant::now()) {
+            match lines.recv_timeout(left) {
+                Ok(line) => seen.console.push(line),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => thread::sleep(left),
+            }
         }
         if let Some(status) = machine.try_wait()? {
             return Ok(End::Itself(status.to_string()));
         }
         let taken = resident(machine.id());
-        if taken > MOST_MEMORY {
-            return Ok(End::Memory(taken));
+        if taken > most {
+            return Ok(End::Forced(Reason::Memory { taken, most }));
         }
         if Instant::now() >= deadline {
-            return Ok(End::Hung);
+            let during = "the script";
+            return Ok(End::Forced(Reason::Hung { during, limit }));
         }
     }
 }
@@ -238,6 +235,50 @@ mod tests {
         let grown = resident(std::process::id()) - before;
         assert!((60 << 20..1 << 30).contains(&grown), "{grown}");
         drop(held);
+    }
+
+    /// How a shell that runs a script in a machine's place ends.
+    fn end_of(script: &str, limit: Duration, most: u64) -> End {
+        let mut machine = Command::new("sh")
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell can be run");
+        let lines = listen(&mut machine);
+        let end = watch(&mut machine, &lines, limit, most, &mut Observed::default());
+        // It may have ended by itself.
+        let _ = machine.kill();
+        machine.wait().expect("it ends");
+        end.expect("it can be watched")
+    }
+
+    #[test]
+    fn a_machine_that_takes_too_much_memory_is_ended_and_the_reason_says_how_much() {
+        let end = end_of("exec sleep 60", BOOT_LIMIT, 0);
+        let End::Forced(reason @ Reason::Memory { taken: 1.., .. }) = end else {
+            panic!("{end:?}");
+        };
+        let text = reason.to_string();
+        assert!(
+            text.contains("of the host's memory, and may take 0 MiB"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_machine_that_never_stops_talking_is_given_up_in_time() {
+        let limit = Duration::from_millis(300);
+        let end = end_of("while :; do echo still here; done", limit, MOST_MEMORY);
+        assert!(matches!(end, End::Forced(Reason::Hung { .. })), "{end:?}");
+    }
+
+    #[test]
+    fn a_machine_that_ends_by_itself_is_told_with_its_status() {
+        let end = end_of("exit 3", BOOT_LIMIT, MOST_MEMORY);
+        assert!(
+            matches!(&end, End::Itself(status) if status == "exit status: 3"),
+            "{end:?}"
+        );
     }
 
     #[test]
