@@ -34,15 +34,18 @@ DATA=$LAB_STATE/docker
 # Where Docker always has it, and where its names are looked up: /run is the lab's own.
 export DOCKER_HOST=unix:///run/docker.sock
 
+# Also of a start that failed: the daemon may be gone, and what it made not.
 # shellcheck disable=SC2317 # undo calls it.
 end_docker() {
-	local i
-	docker ps --quiet | xargs --no-run-if-empty docker kill
-	kill "$1"
-	for ((i = 0; i < 100; i++)); do
-		[[ -e /proc/$1 ]] || break
-		sleep 0.1
-	done
+	local pid i
+	if pid=$(cat "$DATA/pid") && grep -qx dockerd "/proc/$pid/comm"; then
+		docker ps --quiet | xargs --no-run-if-empty docker kill
+		kill "$pid"
+		for ((i = 0; i < 100; i++)); do
+			[[ -e /proc/$pid ]] || break
+			sleep 0.1
+		done
+	fi
 	rm -f /run/docker.sock
 	ip link del docker0
 }
@@ -54,9 +57,9 @@ start_docker() {
 	mkdir -p "$DATA"
 	run mount -t tmpfs tmpfs "$DATA"
 	undo umount "$DATA"
+	undo end_docker
 	say "dockerd"
 	start_dockerd "$LAB_STATE/dockerd.log" --data-root "$DATA/data" --exec-root "$DATA/exec" --pidfile "$DATA/pid"
-	undo end_docker "$DOCKERD"
 }
 
 make_image() {
