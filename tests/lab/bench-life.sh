@@ -16,8 +16,6 @@
 
 note() { printf '%s %s\n' "$1" "$2" >>"$OUT/life.txt"; }
 
-[[ ${BENCH_CLOCK:-} != wall ]] || busy() { echo "${EPOCHREALTIME/./}"; }
-
 # timed NAME COMMAND...   what was done meanwhile, by whomever
 timed() {
 	local name=$1 start
@@ -40,6 +38,29 @@ told() {
 	note "$1-$2" "$(in_us "$(sed -nE "s/.*$3 ([0-9.]+[^ ;]*).*/\1/p" "$OUT/load-$2.txt")")"
 }
 
+if [[ ${BENCH_CLOCK:-} == wall ]]; then
+	busy() { echo "${EPOCHREALTIME/./}"; }
+
+	# load NAME POLICY   what the command does at last
+	load() { /tmp/bench load-blob --tell "$1" "$2" >>"$OUT/life.txt"; }
+
+	rates() { /tmp/bench set-rates >>"$OUT/life.txt"; }
+else
+	# load NAME POLICY   by the command
+	load() {
+		local kib
+		timed "load-$1" /tmp/nftrace load --verbose "$2" >"$OUT/load-$1.txt"
+		told compile "$1" "compiled in"
+		told verify "$1" "verified it in"
+		told install "$1" "put it in force in"
+		kib=$(sed -nE 's/.*it takes ([0-9]+) KiB there.*/\1/p' "$OUT/load-$1.txt")
+		note "memory-$1" $((kib * 1024))
+		timed "reload-$1" /tmp/nftrace load "$2"
+	}
+
+	rates() { :; }
+fi
+
 describe_machine >"$OUT/machine.txt"
 local_module
 cp /mnt/vmtest/nftrace /tmp/nftrace
@@ -57,27 +78,11 @@ timed insmod-500 insmod "$MODULE"
 timed rmmod-500 rmmod nftrace
 run ip -all netns delete
 
-# load NAME POLICY   by the command, or where the clock is one what the command does at last
-load() {
-	local kib
-	if [[ ${BENCH_CLOCK:-} == wall ]]; then
-		/tmp/bench load-blob --tell "$1" "$2" >>"$OUT/life.txt"
-		return
-	fi
-	timed "load-$1" /tmp/nftrace load --verbose "$2" >"$OUT/load-$1.txt"
-	told compile "$1" "compiled in"
-	told verify "$1" "verified it in"
-	told install "$1" "put it in force in"
-	kib=$(sed -nE 's/.*it takes ([0-9]+) KiB there.*/\1/p' "$OUT/load-$1.txt")
-	note "memory-$1" $((kib * 1024))
-	timed "reload-$1" /tmp/nftrace load "$2"
-}
-
 insmod "$MODULE"
 timed status /tmp/nftrace show >/dev/null
 for policy in /tmp/policy.*; do
 	load "${policy#*.}" "$policy"
 	timed "flush-${policy#*.}" /tmp/nftrace flush
 done
-[[ ${BENCH_CLOCK:-} != wall ]] || /tmp/bench set-rates >>"$OUT/life.txt"
+rates
 unload_module
