@@ -56,7 +56,7 @@ test: check images
 	@$(BENCH) check
 
 bench: images command
-	@echo 'nftrace: bench: measuring in virtual machines (usually 2 to 3 h; they run without KVM) ...' >&2
+	@echo 'nftrace: bench: measuring in virtual machines (usually 3 to 4 h; they run without KVM) ...' >&2
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) run
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) --cpu max,-avx2 run vector
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) life
@@ -64,7 +64,7 @@ bench: images command
 
 bench-native: images command
 	@$(SCRIPTS)/debug-kernel plain >/dev/null
-	@echo 'nftrace: bench-native: measuring time, in User Mode Linux (usually 10 min; nothing else should run) ...' >&2
+	@echo 'nftrace: bench-native: measuring time, in User Mode Linux (usually 40 min; nothing else should run) ...' >&2
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) native
 	@$(BENCH) report
 

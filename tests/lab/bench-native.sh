@@ -24,14 +24,13 @@ PEERS=${BASH_SOURCE[0]%/*}/bench-peers.sh
 
 now() { echo "${EPOCHREALTIME/./}"; }
 
-is_ours() { [[ $1 == idle || $1 == trace || $1 == policy ]]; }
+is_ours() { [[ $1 == idle || $1 == trace || $1 == ports || $1 == policy || $1 == compiled ]]; }
 
 # settle_in UNIT   a namespace with a shell in it that obeys `at`: a program's start takes long here
 settle_in() {
 	local name=u$1 to from
 	ip netns add "$name"
-	ip -n "$name" link add bench0 type dummy
-	ip -n "$name" link set bench0 up
+	add_bench_device -n "$name"
 	rm -f /tmp/at."$1".*
 	mkfifo /tmp/at."$1".{in,out}
 	# /sys stays what it is here. The shell ends with its input.
@@ -56,7 +55,7 @@ at() {
 set_up() {
 	local start
 	start=$(now)
-	at "$1" "up_$2" "$3" "$4" "$FILES/$5" || {
+	at "$1" "up_$2" "$3" "${4/pktgen*/0}" "$FILES/$5" || {
 		tail -n 20 /tmp/said
 		die "$group: $2 cannot be set up"
 	}
@@ -70,15 +69,18 @@ turn() {
 	setup=${setups[$1]:-0}
 	if is_ours "$peer"; then set_up "$1" "$peer" "$pf" "$hook" "$rules"; fi
 	while read -r name mode rounds packets verdicts; do
-		if [[ $packets != "$loaded" ]]; then
+		if [[ $packets != - && $packets != "$loaded" ]]; then
 			cat "$FILES/$packets" >"$BENCH/packets"
 			loaded=$packets
 		fi
-		at "$1" measure "$pf" "$hook" "$mode" "$rounds" || die "$name: $(</tmp/said)"
+		case $hook in
+		pktgen*) at "$1" measure_path "${hook#pktgen}" "$rounds" || die "$name: $(</tmp/said)" ;;
+		*) at "$1" measure "$pf" "$hook" "$mode" "$rounds" || die "$name: $(</tmp/said)" ;;
+		esac
 		result=$(</tmp/said)
 		printf '{"cell":"%s","group":"%s","block":%d,"setup_kinsn":%d,"result":%s}\n' \
 			"$name" "$group" "$block" "$setup" "$result" >>/tmp/cells.jsonl
-		[[ $result == *"\"verdicts\":\"$verdicts\""* ]] ||
+		[[ $verdicts == - || $result == *"\"verdicts\":\"$verdicts\""* ]] ||
 			die "$name: the verdicts are others than expected: $result, expected $verdicts"
 	done <<<"${cells[$1]}"
 	if is_ours "$peer"; then at "$1" "down_$peer" "$pf" "$hook" "$FILES/$rules" || die "$peer: $(</tmp/said)"; fi
@@ -113,6 +115,7 @@ measure_group() {
 	done
 	c_hooks_off
 	for i in "${!units[@]}"; do
+		[[ ${units[i]} != "nfttrace "* ]] || at "$i" down_nfttrace
 		to=${in[i]} from=${out[i]}
 		exec {to}>&- {from}<&-
 		ip netns delete "u$i"
@@ -122,16 +125,17 @@ measure_group() {
 }
 
 main() {
-	local line group='' blocks=0 lines=()
+	local line group='' blocks=0 lines=() plan
 	run insmod "$FILES/hook_bench.ko"
 	run mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
 	local_module
 	cp "$FILES/nftrace" "$FILES/bench" /tmp
 	chmod 755 /tmp/{nftrace,bench}
-	# Policies come compiled: compiling is no part of this.
-	export MODULE BENCH_LOADER="/tmp/bench load-blob"
+	export MODULE
 	describe_machine >"$OUT/machine.txt"
-	while read -r line; do
+	# As a whole: a program that still writes it would be waited for at the end of a group.
+	mapfile -t plan <"$FILES/bench-plan"
+	for line in "${plan[@]}" "group end 0"; do
 		if [[ $line == "group "* ]]; then
 			[[ -z $group ]] || measure_group
 			read -r _ group blocks <<<"$line"
@@ -139,7 +143,7 @@ main() {
 		elif [[ -n $line ]]; then
 			lines+=("$line")
 		fi
-	done < <(cat "$FILES/bench-plan" && echo "group end 0")
+	done
 	cp /tmp/cells.jsonl "$OUT/cells.jsonl"
 }
 

@@ -19,38 +19,6 @@
 
 FILES=/mnt/vmtest
 BENCH=/sys/kernel/debug/hook_bench
-PATH_PACKETS=20000
-
-# How many packets IP did something with that were not dropped before.
-passed() {
-	awk '$1 == "Ip:" || $1 == "IpExt:" {
-		if (!($1 in names)) { names[$1] = $0; next }
-		split(names[$1], name)
-		for (i = 2; i <= NF; i++)
-			if (name[i] ~ /^(InAddrErrors|InNoRoutes|InDelivers|ForwDatagrams|InHdrErrors|InDiscards)$/) sum += $i
-	} END { print sum + 0 }' /proc/net/snmp /proc/net/netstat
-}
-
-# measure_path BURST ROUNDS   the same where pktgen hands packets to the stack
-measure_path() {
-	local thread=/proc/net/pktgen/kpktgend_0 file=/proc/net/pktgen/bench0 ns='' i setting before
-	[[ -e $thread ]] || modprobe pktgen
-	echo rem_device_all >"$thread"
-	echo "add_device bench0" >"$thread"
-	for setting in "count $PATH_PACKETS" "pkt_size 60" "burst $1" "xmit_mode netif_receive" \
-		"dst_mac $(</sys/class/net/bench0/address)" "src_min 10.0.0.1" "src_max 10.0.0.1" "dst 10.0.0.2"; do
-		echo "$setting" >"$file"
-	done
-	before=$(passed)
-	for ((i = 0; i < $2; i++)); do
-		echo start >/proc/net/pktgen/pgctrl
-		# "Result: OK: 12345(c12000+d345) usec, 20000 (60byte,0frags)"
-		ns+=${ns:+,}$(sed -nE 's/^Result: OK: ([0-9]+)\(.*/\1000/p' "$file")
-	done
-	echo rem_device_all >"$thread"
-	printf '{"packets":%d,"dropped":%d,"ns":[%s]}\n' "$PATH_PACKETS" \
-		$((PATH_PACKETS - ($(passed) - before) / $2)) "$ns"
-}
 
 # Nothing but the peer under test may be on any hook, but for what is always there.
 hooks() { nft list hooks 2>/dev/null || true; }
@@ -103,10 +71,10 @@ main() {
 	local line
 	run insmod "$FILES/hook_bench.ko"
 	run mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
-	run ip link add bench0 type dummy
-	run ip link set bench0 up
+	run add_bench_device
 	local_module
-	[[ ! -e $FILES/nftrace ]] || cp "$FILES/nftrace" /tmp/nftrace
+	cp "$FILES/nftrace" /tmp/nftrace
+	[[ ! -e $FILES/bench ]] || install -m 755 "$FILES/bench" /tmp/bench
 	CELLS=$OUT/cells.jsonl
 	{
 		uname -r

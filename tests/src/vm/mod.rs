@@ -38,6 +38,7 @@ use std::time::Duration;
 
 pub use self::failure::{Failure, Reason};
 pub use self::log::{inspect, message, Fault};
+pub use self::slots::at_once;
 pub use self::uml::DebugKernel;
 
 /// A virtual machine to be, and the script that it will run.

@@ -17,10 +17,12 @@ static SLOTS: LazyLock<Slots> = LazyLock::new(|| Slots {
 /// The right to run one machine; given back when dropped.
 pub(super) struct Slot;
 
-/// One for each core. Measured without KVM on two cores, two machines at once take each
-/// 1.4 times as long, and save a suite a third of its time; every limit in time leaves
-/// room for that.
-fn at_once() -> usize {
+/// How many machines may run at once: `NFTRACE_VMS`, or one for each core.
+///
+/// Measured without KVM on two cores, two machines at once take each 1.4 times as long, and
+/// save a suite a third of its time; every limit in time leaves room for that.
+#[must_use]
+pub fn at_once() -> usize {
     let asked = std::env::var("NFTRACE_VMS")
         .ok()
         .and_then(|text| text.parse().ok());

@@ -108,6 +108,14 @@ impl Cell {
         }
     }
 
+    /// Whether its rules come compiled where what is counted are instructions: to read and
+    /// compile a large policy takes an emulated machine minutes, and once of each shape says
+    /// how long.
+    pub(crate) fn comes_compiled(&self) -> bool {
+        let is_large = |(source, _): (Source, Traffic)| source.count > 1000 && source.seed > 1;
+        self.peer == Peer::Policy && self.rules.is_some_and(is_large)
+    }
+
     /// How often it is measured: where a round is long, a few are enough.
     pub(crate) fn rounds(&self) -> u32 {
         match self.rules {

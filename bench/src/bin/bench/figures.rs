@@ -22,7 +22,7 @@ pub(crate) struct Figure {
     pub(crate) packets: u32,
     pub(crate) dropped: u32,
     /// Instructions, in thousands, or microseconds, of setting the peer up: programs, rules,
-    /// registration.
+    /// registration; 0 where the rules came compiled.
     pub(crate) setup_kinsn: u64,
     /// Of time, the quartiles over the blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 //! Measures cells in virtual machines that count instructions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{anyhow, ensure, Context, Result};
 use nftrace_bench::rules::Family;
 use nftrace_tests::checkout::top;
-use nftrace_tests::vm::{Report, Vm};
+use nftrace_tests::vm::{at_once, Report, Vm};
 use serde::Deserialize;
 
 use crate::cell::{Cell, Harness};
@@ -20,7 +20,8 @@ use crate::figures::{Figure, Figures, Machine};
 use crate::peer::Peer;
 use crate::plan::Plan;
 
-/// Cells of one machine: booting is most of what a short one takes.
+/// Cells of one machine, large ones counted as several: booting is most of what a short run
+/// takes, and a plan is in memory.
 const AT_ONCE: usize = 100;
 
 /// What hook_bench prints.
@@ -89,7 +90,7 @@ fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<
         .collect();
     let loops = all.clone();
     all.extend(cells.iter().filter(|cell| cell.peer != Peer::None));
-    let plan = Plan::of(&all, Cell::rounds);
+    let plan = Plan::of(&all, Cell::rounds, Cell::comes_compiled);
     let mut vm = Vm::new(name)
         .script("tests/lab/bench.sh", &[])
         .with_command()
@@ -98,6 +99,9 @@ fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<
         .timeout(Duration::from_secs(7200))
         .file("hook_bench.ko", module.to_vec())
         .file("bench-plan", plan.lines.into_bytes());
+    if all.iter().any(Cell::comes_compiled) {
+        vm = vm.file("bench", std::env::current_exe().and_then(fs::read)?);
+    }
     for (name, content) in plan.files {
         vm = vm.file(&name, content);
     }
@@ -146,7 +150,11 @@ fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<
             insn: ((least(&line.result) - of_loop) * 100.0).round() / 100.0,
             packets,
             dropped,
-            setup_kinsn: line.setup_kinsn,
+            setup_kinsn: if cell.comes_compiled() {
+                0
+            } else {
+                line.setup_kinsn
+            },
             spread: None,
         };
         figures.cells.insert(line.cell.clone(), figure);
@@ -160,6 +168,25 @@ fn least(measured: &Measured) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     let ns = ns as f64;
     ns / f64::from(measured.packets.max(1))
+}
+
+/// Groups of cells, in their order, each for one machine.
+fn groups(cells: &[Cell]) -> VecDeque<&[Cell]> {
+    let weight = |cell: &Cell| {
+        cell.rules
+            .map_or(1, |(source, _)| 1 + source.count / 10_000)
+    };
+    let mut groups = VecDeque::new();
+    let (mut from, mut sum) = (0, 0);
+    for (at, cell) in cells.iter().enumerate() {
+        if sum + weight(cell) > AT_ONCE {
+            groups.push_back(&cells[from..at]);
+            (from, sum) = (at, 0);
+        }
+        sum += weight(cell);
+    }
+    groups.push_back(&cells[from..]);
+    groups
 }
 
 /// Measures cells, in as many machines as it takes, some of them at once; `done` is given
@@ -186,24 +213,54 @@ pub(crate) fn measure(
         )
     });
     sorted.dedup();
-    let groups: Vec<&[Cell]> = sorted.chunks(AT_ONCE).collect();
-    let done = Mutex::new(done);
-    let measure_one = |(number, group): (usize, &[Cell])| {
-        let figures = measure_some(&format!("{name} {cpu} {number}"), group, cpu, &module)?;
-        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-        (*done)(figures)
-    };
-    let results: Vec<Result<()>> = thread::scope(|scope| {
-        let one = &measure_one;
-        let threads = groups
+    let groups = Mutex::new(
+        groups(&sorted)
             .into_iter()
             .enumerate()
-            .map(|group| scope.spawn(move || one(group)));
-        let threads: Vec<_> = threads.collect();
+            .collect::<VecDeque<_>>(),
+    );
+    let done = Mutex::new(done);
+    let next = || {
+        groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    };
+    let work = || {
+        let mut results = Vec::new();
+        while let Some((number, group)) = next() {
+            let figures = measure_some(&format!("{name} {cpu} {number}"), group, cpu, &module);
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            results.push(figures.and_then(|figures| (*done)(figures)));
+        }
+        results
+    };
+    let results: Vec<Result<()>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..at_once()).map(|_| scope.spawn(work)).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
         joined
-            .map(|result| result.unwrap_or_else(|_| Err(anyhow!("panicked"))))
+            .flat_map(|results| results.unwrap_or_else(|_| vec![Err(anyhow!("panicked"))]))
             .collect()
     });
     results.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::Matrix;
+
+    #[test]
+    fn every_cell_is_in_one_group_and_large_ones_are_in_small_groups() {
+        let cells = Matrix::All.cells();
+        let groups = groups(&cells);
+        let grouped: Vec<Cell> = groups.iter().flat_map(|group| group.to_vec()).collect();
+        assert_eq!(grouped, cells);
+        for group in groups {
+            assert!(!group.is_empty());
+            let large = group.iter().filter_map(|cell| cell.rules);
+            let large = large.filter(|(source, _)| source.count == 100_000).count();
+            assert!(large <= 9, "{large}");
+        }
+    }
 }

@@ -137,17 +137,15 @@ fn act(cli: &Cli) -> Result<()> {
             };
             store(&cli.cpu, figures)
         }
-        Action::Native { part, only } => {
-            native::measure(*part, only, |figures| store(native::NAME, figures))
-        }
+        Action::Native { part, only } => native::measure(*part, only, store),
         Action::Probe { prefix } => native::flood::probe(prefix),
         Action::LoadBlob { file, tell } => native::loads::load(file, tell.as_deref()),
         Action::SetRates => native::loads::set_rates(),
         Action::Report => {
             let figures = Figures::load(&folder(), "max")?;
-            let [plain, native] =
-                [NO_AVX2, native::NAME].map(|name| Figures::load(&folder(), name).ok());
-            report::write(&figures, plain.as_ref(), native.as_ref())
+            let [plain, native, core] = [NO_AVX2, native::NAME, native::core::NAME]
+                .map(|name| Figures::load(&folder(), name).ok());
+            report::write(&figures, plain.as_ref(), native.as_ref(), core.as_ref())
         }
         Action::Check => {
             let stored = Figures::load(&folder(), &cli.cpu)?;

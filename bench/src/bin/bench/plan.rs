@@ -8,10 +8,14 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{ensure, Context, Result};
 use nftrace_bench::packets::{self, PacketTuple};
 use nftrace_bench::rules::{Family, RuleSet, TCP};
+use nftrace_tests::guest::compiled;
 use nftrace_tests::random::Random;
 
 use crate::cell::{Cell, Harness, Source, Traffic};
-use crate::peer::PORT;
+use crate::peer::{Peer, PORT};
+
+/// What sets up a policy that comes compiled.
+const COMPILED: &str = "compiled";
 
 /// Packets of a trace.
 const PACKETS: usize = 2000;
@@ -85,9 +89,23 @@ fn packets_of(set: &RuleSet, source: Source, traffic: Traffic) -> (Vec<u8>, Stri
     (trace(&packets), hash(verdicts))
 }
 
+/// The rules as the peer is given them.
+fn content(peer: Peer, set: &RuleSet, compile: bool) -> Result<Vec<u8>> {
+    let text = peer.rules(set)?;
+    Ok(if compile {
+        compiled(&text)?.bytes().to_vec()
+    } else {
+        text.into_bytes()
+    })
+}
+
 impl Plan {
-    /// For these cells, each measured in so many rounds.
-    pub(crate) fn of(cells: &[Cell], rounds: impl Fn(&Cell) -> u32) -> Self {
+    /// For these cells, each measured in so many rounds; some of the policies come compiled.
+    pub(crate) fn of(
+        cells: &[Cell],
+        rounds: impl Fn(&Cell) -> u32,
+        comes_compiled: impl Fn(&Cell) -> bool,
+    ) -> Self {
         let mut plan = Self::default();
         let mut expected: HashMap<String, String> = HashMap::new();
         let mut sets: HashMap<(Source, Family), Option<RuleSet>> = HashMap::new();
@@ -96,7 +114,8 @@ impl Plan {
                 let set = sets.entry((source, cell.family));
                 &*set.or_insert_with(|| generate(source, cell.family))
             });
-            if let Err(why) = plan.add(cell, rounds(cell), set, &mut expected) {
+            let how = (rounds(cell), comes_compiled(cell));
+            if let Err(why) = plan.add(cell, how, set, &mut expected) {
                 plan.unable.insert(cell.to_string(), format!("{why:#}"));
             }
         }
@@ -106,7 +125,7 @@ impl Plan {
     fn add(
         &mut self,
         cell: &Cell,
-        rounds: u32,
+        (rounds, comes_compiled): (u32, bool),
         set: Option<&Option<RuleSet>>,
         expected: &mut HashMap<String, String>,
     ) -> Result<()> {
@@ -122,7 +141,7 @@ impl Plan {
                     .context("the shape has not so many rules apart")?;
                 let rules = match self.files.get(&file) {
                     Some(_) => None,
-                    None => Some(cell.peer.rules(set)?),
+                    None => Some(content(cell.peer, set, comes_compiled)?),
                 };
                 if !self.files.contains_key(&packets) {
                     let (bytes, hash) = packets_of(set, source, traffic);
@@ -137,11 +156,11 @@ impl Plan {
                 self.files.entry(packets.clone()).or_insert_with(bytes);
                 let accepts = !cell.peer.drops();
                 let verdicts = hash((0..PACKETS).map(|_| accepts));
-                (cell.peer.plain(table), verdicts)
+                (cell.peer.plain(table).map(String::into_bytes), verdicts)
             }
         };
         if let Some(rules) = rules {
-            self.files.insert(file.clone(), rules.into_bytes());
+            self.files.insert(file.clone(), rules);
         }
         let file = if self.files.contains_key(&file) {
             &file
@@ -160,7 +179,11 @@ impl Plan {
         };
         self.lines += &format!(
             "{cell} {} {pf} {hook} {mode} {rounds} {file} {packets} {verdicts}\n",
-            cell.peer.script(),
+            if comes_compiled {
+                COMPILED
+            } else {
+                cell.peer.script()
+            },
         );
         Ok(())
     }

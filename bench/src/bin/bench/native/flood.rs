@@ -53,7 +53,7 @@ impl Flood {
 /// Measures it: boots the machine in which [`probe`] runs.
 pub(super) fn measure() -> Result<Figures> {
     let hit = Cell::plain(Peer::TraceHit, Family::V4);
-    let mut plan = Plan::of(&[hit], Cell::rounds);
+    let mut plan = Plan::of(&[hit], Cell::rounds, Cell::comes_compiled);
     let packets = plan.files.remove(&hit.packets()).context("packets")?;
     let program = std::env::current_exe().and_then(fs::read)?;
     let vm = vm("records", "tests/lab/bench-records.sh", &SLOTS)

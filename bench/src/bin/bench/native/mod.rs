@@ -4,6 +4,7 @@
 //! processor itself, with its caches and its branch prediction. Figures have the fields of
 //! the others, with nanoseconds where these have instructions.
 
+pub(crate) mod core;
 pub(crate) mod flood;
 pub(crate) mod loads;
 pub(crate) mod rates;
@@ -29,6 +30,8 @@ pub(crate) enum Part {
     Loads,
     /// Records a second
     Records,
+    /// The core by itself, without a kernel
+    Core,
     /// All of these
     All,
 }
@@ -40,13 +43,24 @@ fn vm(name: &str, script: &str, arguments: &[&str]) -> Vm {
         .debug(DebugKernel::Plain)
         .with_command()
         .size(1, "3G")
-        .timeout(Duration::from_secs(1800))
+        .timeout(Duration::from_secs(7200))
 }
 
 /// The processor, and what the kernel is.
 fn machine_of(report: &Report) -> Result<Machine> {
     let text = report.file("machine.txt").context("machine.txt")?;
     let mut lines = text.lines().map(str::to_owned);
+    let processor = processor()?;
+    Ok(Machine {
+        kernel: lines.next().unwrap_or_default(),
+        mitigations: lines.next().unwrap_or_default(),
+        qemu: format!("User Mode Linux, {}", processor.qemu),
+        ..processor
+    })
+}
+
+/// The processor.
+fn processor() -> Result<Machine> {
     let processor = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
     let field = |name: &str| {
         let line = processor.lines().find(|line| line.starts_with(name))?;
@@ -55,15 +69,14 @@ fn machine_of(report: &Report) -> Result<Machine> {
     let load = fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
     let load = load.split(' ').nth(1).unwrap_or("unknown");
     Ok(Machine {
-        kernel: lines.next().unwrap_or_default(),
-        mitigations: lines.next().unwrap_or_default(),
         cpu: field("model name").unwrap_or_else(|| "unknown".to_owned()),
-        qemu: format!("User Mode Linux, on a host whose load average was {load} then"),
+        qemu: format!("on a host whose load average was {load} then"),
+        ..Machine::default()
     })
 }
 
 /// Measures a part, of the rates those with `only` in the names of their groups; `done` is
-/// given what each machine measured.
+/// given what each machine measured, and the name under which that is stored.
 ///
 /// # Errors
 ///
@@ -71,17 +84,20 @@ fn machine_of(report: &Report) -> Result<Machine> {
 pub(crate) fn measure(
     part: Part,
     only: &[String],
-    mut done: impl FnMut(Figures) -> Result<()>,
+    mut done: impl FnMut(&str, Figures) -> Result<()>,
 ) -> Result<()> {
     let is = |which| part == which || part == Part::All;
     if is(Part::Records) {
-        done(flood::measure()?)?;
+        done(NAME, flood::measure()?)?;
     }
     if is(Part::Loads) {
-        done(loads::measure()?)?;
+        done(NAME, loads::measure()?)?;
+    }
+    if is(Part::Core) {
+        done(core::NAME, core::measure()?)?;
     }
     if is(Part::Rates) {
-        done(rates::measure(only)?)?;
+        done(NAME, rates::measure(only)?)?;
     }
     Ok(())
 }

@@ -3,56 +3,36 @@
 //! Nanoseconds a packet, in blocks: all peers that hold the same rules stay set up, and are
 //! measured by turns, so that what else the host does meets all of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 
 use anyhow::{ensure, Context, Result};
 use nftrace_bench::rules::Family;
-use nftrace_bench::shapes::Shape;
-use nftrace_tests::guest::compiled;
 use serde::Deserialize;
 
 use super::{machine_of, vm};
-use crate::cell::{Cell, Source, Traffic};
+use crate::cell::{Cell, Harness, Source};
 use crate::figures::{Figure, Figures};
 use crate::machine::{hook_bench, run, Measured};
+use crate::matrix::{self, Matrix};
 use crate::peer::Peer;
 use crate::plan::Plan;
 use crate::stats::quartiles;
 
-/// Hooks without rules.
-const PLAIN: [Peer; 11] = [
-    Peer::None,
-    Peer::Empty,
-    Peer::Empty8,
-    Peer::Drop,
-    Peer::Parse,
-    Peer::Idle,
-    Peer::TraceMiss,
-    Peer::TraceHit,
-    Peer::TraceAgain,
-    Peer::NftMiss,
-    Peer::NftDrop,
+/// What cannot be measured so, and why.
+const ELSEWHERE: [(Peer, &str); 4] = [
+    (
+        Peer::PortsHit,
+        "the worker that prints would share the one CPU",
+    ),
+    (Peer::NftLog, "there the kernel's log is a pipe to the host"),
+    (Peer::BpfMiss, NO_FENTRY),
+    (Peer::BpfHit, NO_FENTRY),
 ];
+const NO_FENTRY: &str = "User Mode Linux compiles no BPF, which fentry takes";
 
-/// Who holds rules that do not overlap, and up to how many.
-const APART: [(Peer, usize); 4] = [
-    (Peer::Policy, usize::MAX),
-    (Peer::NftRanges, 30_000),
-    (Peer::NftLinear, 1000),
-    (Peer::Legacy, 1000),
-];
-
-/// And rules in order.
-const IN_ORDER: [(Peer, usize); 4] = [
-    (Peer::Policy, usize::MAX),
-    (Peer::NftLayers, 100),
-    (Peer::NftLinear, 1000),
-    (Peer::Legacy, 1000),
-];
-
-/// Packets that no rule matches are looked for among all rules: not where these are many.
-const MISSES: usize = 1000;
+/// Which of the seeds.
+const SEED: u64 = 1;
 
 /// What is measured by turns.
 struct Group {
@@ -61,60 +41,58 @@ struct Group {
     cells: Vec<Cell>,
 }
 
-fn plain(family: Family) -> Group {
-    let peers = PLAIN.iter().map(|peer| Cell::plain(*peer, family));
-    Group {
-        name: format!("plain.{}", family.name()),
-        blocks: 20,
-        cells: peers.collect(),
-    }
-}
-
-fn with_rules(family: Family, source: Source, peers: &[(Peer, usize)]) -> Group {
-    let peers = peers.iter().filter(|(peer, most)| {
-        let can = family == Family::V4 || *peer != Peer::Legacy;
-        can && source.count <= *most
-    });
-    let mut cells = vec![Cell::loop_of(family)];
-    for (peer, _) in peers {
-        for traffic in Traffic::ALL {
-            if traffic == Traffic::Hit || source.count <= MISSES {
-                cells.push(Cell::of(*peer, family, source, traffic));
-            }
-        }
-    }
-    Group {
-        name: format!("{}.{source}", family.name()),
-        blocks: if source.count > 30_000 { 5 } else { 10 },
-        cells,
-    }
-}
-
+/// All that is measured in instructions, of one seed, and rules apart up to the largest
+/// number that pipapo is measured with.
 fn groups() -> Vec<Group> {
-    let mut groups: Vec<Group> = Family::ALL.into_iter().map(plain).collect();
-    let mut add = |family, disjoint, counts: &[usize], peers: &[(Peer, usize)]| {
-        for &count in counts {
-            for shape in Shape::REALISTIC {
-                let source = Source {
-                    shape,
-                    disjoint,
-                    count,
-                    seed: 1,
-                };
-                groups.push(with_rules(family, source, peers));
-            }
+    let of = |matrix: Matrix| matrix.cells().into_iter();
+    let can = |cell: &Cell| ELSEWHERE.iter().all(|(peer, _)| *peer != cell.peer);
+    let mut groups = Vec::new();
+    for family in Family::ALL {
+        let cells = of(Matrix::Plain).filter(|cell| cell.family == family);
+        // A rule that traces slows nftables down in all namespaces.
+        let (traced, plain): (Vec<Cell>, Vec<Cell>) = cells
+            .filter(can)
+            .partition(|cell| cell.peer == Peer::NftTrace);
+        let traced = [Cell::loop_of(family)].into_iter().chain(traced).collect();
+        for (name, cells) in [("plain", plain), ("nft-trace", traced)] {
+            groups.push(Group {
+                name: format!("{name}.{}", family.name()),
+                blocks: 20,
+                cells,
+            });
         }
-    };
-    let apart = [100, 1000, 3000, 10_000, 30_000];
-    add(Family::V4, true, &apart, &APART);
-    add(Family::V4, false, &[100, 1000, 10_000, 100_000], &IN_ORDER);
-    add(Family::V6, true, &[1000], &APART[..2]);
+    }
+    groups.push(Group {
+        name: "path.ipv4".to_owned(),
+        blocks: 10,
+        cells: [Cell::loop_of(Family::V4)]
+            .into_iter()
+            .chain(of(Matrix::Path))
+            .collect(),
+    });
+    let with_rules = [Matrix::Policy, Matrix::Disjoint, Matrix::Ordered];
+    let cells = with_rules.into_iter().flat_map(of).chain(matrix::large());
+    let mut all: BTreeMap<(Source, Family), BTreeSet<Cell>> = BTreeMap::new();
+    for cell in cells {
+        if let Some((source, _)) = cell.rules.filter(|(source, _)| source.seed == SEED) {
+            all.entry((source, cell.family)).or_default().insert(cell);
+        }
+    }
+    for ((source, family), cells) in all {
+        groups.push(Group {
+            name: format!("{}.{source}", family.name()),
+            blocks: if source.count > 30_000 { 5 } else { 10 },
+            cells: [Cell::loop_of(family)].into_iter().chain(cells).collect(),
+        });
+    }
     groups
 }
 
 /// A round of a slow peer is long enough by itself.
 fn rounds(cell: &Cell) -> u32 {
     match cell.rules {
+        // A run of pktgen is ten times as many packets, and waits for itself.
+        _ if cell.harness != Harness::Hook => 2,
         Some((source, _)) if cell.peer.is_linear() && source.count >= 1000 => 2,
         Some(_) if cell.peer.is_linear() => 4,
         _ => 8,
@@ -156,15 +134,11 @@ fn wanted(groups: Vec<Group>, only: &[String]) -> Result<Vec<Group>> {
 pub(super) fn measure(only: &[String]) -> Result<Figures> {
     let mut plan = Plan::default();
     for group in wanted(groups(), only)? {
-        let of = Plan::of(&group.cells, rounds);
+        // Loaded in each block, and compiled once: compiling is no part of this.
+        let comes_compiled = |cell: &Cell| cell.peer == Peer::Policy;
+        let of = Plan::of(&group.cells, rounds, comes_compiled);
         plan.lines += &format!("group {} {}\n{}", group.name, group.blocks, of.lines);
-        for (name, content) in of.files {
-            let content = match name.strip_prefix("rules.policy.") {
-                Some(_) => blob(content).with_context(|| name.clone())?,
-                None => content,
-            };
-            plan.files.insert(name, content);
-        }
+        plan.files.extend(of.files);
         plan.unable.extend(of.unable);
     }
     let mut vm = vm("rates", "tests/lab/bench-native.sh", &[])
@@ -174,6 +148,10 @@ pub(super) fn measure(only: &[String]) -> Result<Figures> {
     for (name, content) in plan.files {
         vm = vm.file(&name, content);
     }
+    for (peer, why) in ELSEWHERE {
+        let cell = Cell::plain(peer, Family::V4);
+        plan.unable.insert(cell.to_string(), why.to_owned());
+    }
     let report = run(&vm)?;
     let text = report.file("cells.jsonl").context("cells.jsonl")?;
     Ok(Figures {
@@ -182,11 +160,6 @@ pub(super) fn measure(only: &[String]) -> Result<Figures> {
         unable: plan.unable,
         ..Figures::default()
     })
-}
-
-/// A policy, compiled: it is loaded in each block, and compiled once.
-fn blob(text: Vec<u8>) -> Result<Vec<u8>> {
-    Ok(compiled(&String::from_utf8(text)?)?.bytes().to_vec())
 }
 
 /// Of each cell: the median over its blocks, without the loop as it was in the same group.
@@ -206,6 +179,12 @@ fn figures(text: &str) -> Result<BTreeMap<String, Figure>> {
         if cell.peer == Peer::None {
             of_group.insert(group, quartiles[1]);
         }
+        let dropped = lines.iter().map(|line| line.result.dropped).min();
+        ensure!(
+            cell.harness == Harness::Hook || dropped == Some(lines[0].result.packets),
+            "{cell}: of {} packets, {dropped:?} were dropped",
+            lines[0].result.packets
+        );
         all.push((group, cell, lines, quartiles));
     }
     let mut figures = BTreeMap::new();
@@ -269,6 +248,17 @@ mod tests {
         assert_eq!(names.unwrap(), "plain.ipv4");
         let error = wanted(groups(), &["idle.ipv4".to_owned()]).err().unwrap();
         assert!(error.to_string().contains("plain.ipv6"), "{error}");
+    }
+
+    #[test]
+    fn what_is_measured_in_instructions_is_measured_in_time_or_has_a_reason() {
+        let groups = groups();
+        for cell in Matrix::All.cells() {
+            let is_seed = cell.rules.is_none_or(|(source, _)| source.seed == SEED);
+            let has_reason = ELSEWHERE.iter().any(|(peer, _)| *peer == cell.peer);
+            let is_measured = groups.iter().any(|group| group.cells.contains(&cell));
+            assert_eq!(is_measured, is_seed && !has_reason, "{cell}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 //! `docs/performance.md` and its pictures, made of stored figures.
 
+mod core;
 mod native;
 mod plot;
 mod table;
@@ -39,11 +40,13 @@ const REASONS: &str = include_str!("reasons.md");
 /// What stands behind the tables.
 const LIMITS: &str = include_str!("limits.md");
 
-/// Writes all of it; `plain` was measured without AVX2, `native` in time.
+/// Writes all of it; `plain` was measured without AVX2, `native` in time, `core` without a
+/// kernel.
 pub(crate) fn write(
     figures: &Figures,
     plain: Option<&Figures>,
     native: Option<&Figures>,
+    core: Option<&Figures>,
 ) -> Result<()> {
     let docs = top().join("docs");
     let pictures = docs.join("performance");
@@ -97,6 +100,9 @@ pub(crate) fn write(
         }
         add(format!("## On a processor\n\n{}", native::section(native)));
     }
+    if let Some(core) = core {
+        add(format!("## The core by itself\n\n{}", core::section(core)));
+    }
     add(format!("## What a peer cannot hold\n\n{}", unable(&view)));
     text += LIMITS;
     let file = docs.join("performance.md");
@@ -118,6 +124,7 @@ fn hooks(view: &View<'_>) -> String {
 fn policies(view: &View<'_>) -> String {
     let mut table = Table::new(&[
         "rules",
+        "seeds",
         "IPv4 hit",
         "from",
         "to",
@@ -141,6 +148,7 @@ fn policies(view: &View<'_>) -> String {
         table.row(
             number(Some(as_float(count))),
             [
+                hit.map_or(0, |it| it.seeds).to_string(),
                 number(hit.map(|it| it.mean)),
                 number(hit.map(|it| it.least)),
                 number(hit.map(|it| it.most)),
@@ -272,7 +280,7 @@ fn against(views: &[(&str, Option<&View<'_>>)]) -> String {
     text
 }
 
-fn path(view: &View<'_>) -> String {
+fn path_table(view: &View<'_>) -> Table {
     let mut table = Table::new(&[
         "who drops",
         "a new buffer for each packet",
@@ -284,10 +292,15 @@ fn path(view: &View<'_>) -> String {
             [1, 32].map(|burst| number(view.path(*peer, burst))),
         );
     }
+    table
+}
+
+fn path(view: &View<'_>) -> String {
     format!(
         "pktgen hands UDP packets to the stack as a device would (`xmit_mode netif_receive`). tc and a chain at the \
          device's ingress come before IP looks at the packet: **for a bare drop they are ahead of every hook at \
-         PRE_ROUTING, ours included.** Where one buffer stands for 32 packets, who comes behind IP pays for a clone.\n\n{table}"
+         PRE_ROUTING, ours included.** Where one buffer stands for 32 packets, who comes behind IP pays for a clone.\n\n{}",
+        path_table(view)
     )
 }
 
@@ -311,6 +324,7 @@ fn setting_up(view: &View<'_>) -> String {
                         count,
                         traffic: Traffic::Hit,
                     })
+                    .filter(|(_, figure)| figure.setup_kinsn > 0)
                     .map(|(_, figure)| setup(figure.setup_kinsn)),
                 )
             };

@@ -8,7 +8,7 @@ use nftrace_bench::shapes::Shape;
 use super::table::{number, Table};
 use super::targets::as_float;
 use super::view::{View, Which};
-use super::{against, AGAINST};
+use super::{against, path_table, AGAINST};
 use crate::cell::{Cell, Traffic};
 use crate::life;
 use crate::native::loads;
@@ -64,8 +64,14 @@ pub(super) fn section(view: &View<'_>) -> String {
          How many times as many nanoseconds the peer takes as nftrace, {AGAINST}\n\n{}",
         against(&[("", Some(view))]).replace("### ", "#### ")
     );
+    text += &format!(
+        "### The whole path of a packet that is dropped, in time\n\nNanoseconds, all that the stack does until \
+         then included.\n\n{}\n\n",
+        path_table(view)
+    );
     text += &format!("### Loading, in time\n\n{}\n", loading(view));
-    text += &format!("### Records a second\n\n{}", floods(view));
+    text += &format!("### Records a second\n\n{}\n", floods(view));
+    text += &format!("### Not measured in time\n\n{}", elsewhere(view));
     text
 }
 
@@ -109,6 +115,16 @@ fn policies(view: &View<'_>) -> String {
     let mean = |count: &usize| number(view.summary(which(*count)).map(|summary| summary.mean));
     table.row("mean", counts.iter().map(mean));
     format!("Nanoseconds a packet, the drop included.\n\n{table}")
+}
+
+/// What was measured in instructions only, and why.
+fn elsewhere(view: &View<'_>) -> String {
+    let plain = Peer::ALL.iter().filter_map(|peer| {
+        let cell = Cell::plain(*peer, Family::V4).to_string();
+        let why = view.figures.unable.get(&cell)?;
+        Some(format!("- {}: {why}\n", peer.about()))
+    });
+    plain.collect()
 }
 
 fn loading(view: &View<'_>) -> String {

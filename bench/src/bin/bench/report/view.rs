@@ -35,6 +35,8 @@ pub(crate) struct Summary {
     pub(crate) least: f64,
     pub(crate) most: f64,
     pub(crate) most_shape: Shape,
+    /// Of how many seeds, for each shape at least.
+    pub(crate) seeds: usize,
 }
 
 impl<'a> View<'a> {
@@ -90,6 +92,7 @@ impl<'a> View<'a> {
                     .map(|(_, insn)| *insn),
             )
         };
+        let seeds = |shape| all.iter().filter(|(it, _)| it.shape == shape).count();
         let (most_source, most) = all.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1))?;
         Some(Summary {
             mean: mean(Shape::REALISTIC.into_iter().filter_map(of_shape))?,
@@ -99,6 +102,7 @@ impl<'a> View<'a> {
                 .fold(f64::INFINITY, f64::min),
             most,
             most_shape: most_source.shape,
+            seeds: Shape::REALISTIC.into_iter().map(seeds).min().unwrap_or(0),
         })
     }
 
