@@ -73,10 +73,7 @@ turn() {
 			cat "$FILES/$packets" >"$BENCH/packets"
 			loaded=$packets
 		fi
-		case $hook in
-		pktgen*) at "$1" measure_path "${hook#pktgen}" "$rounds" || die "$name: $(</tmp/said)" ;;
-		*) at "$1" measure "$pf" "$hook" "$mode" "$rounds" || die "$name: $(</tmp/said)" ;;
-		esac
+		at "$1" measure "$pf" "$hook" "$mode" "$rounds" || die "$name: $(</tmp/said)"
 		result=$(</tmp/said)
 		printf '{"cell":"%s","group":"%s","block":%d,"setup_kinsn":%d,"result":%s}\n' \
 			"$name" "$group" "$block" "$setup" "$result" >>/tmp/cells.jsonl

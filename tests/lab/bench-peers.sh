@@ -12,8 +12,12 @@ busy() {
 	echo $((${EPOCHREALTIME/./} - idle))
 }
 
-# measure PF HOOK MODE ROUNDS   prints what was measured, as JSON
+# measure PF HOOK MODE ROUNDS   prints what was measured, as JSON; HOOK may be pktgenBURST
 measure() {
+	if [[ $2 == pktgen* ]]; then
+		measure_path "${2#pktgen}" "$4"
+		return
+	fi
 	echo "run $1 $2 $4 $3 bench0" >/sys/kernel/debug/hook_bench/control
 	echo "$(</sys/kernel/debug/hook_bench/control)"
 }

@@ -48,10 +48,7 @@ cell() {
 		setup=$(($(busy) - start))
 		peer_up="$peer $pf $hook $rules"
 	fi
-	case $hook in
-	pktgen*) result=$(measure_path "${hook#pktgen}" "$rounds") ;;
-	*) result=$(measure "$pf" "$hook" "$mode" "$rounds") ;;
-	esac
+	result=$(measure "$pf" "$hook" "$mode" "$rounds")
 	got=$(verdicts "$result")
 	printf '{"cell":"%s","setup_kinsn":%d,"result":%s}\n' "$name" "$setup" "$result" >>"$CELLS"
 	[[ $expected == - || $got == "$expected" ]] ||
