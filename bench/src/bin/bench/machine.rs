@@ -2,7 +2,7 @@
 
 //! Measures cells in virtual machines that count instructions.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -66,6 +66,13 @@ fn first_line(program: &str, argument: &str) -> String {
         .to_owned()
 }
 
+/// This program, for what of it runs in a guest.
+pub(crate) fn itself() -> Result<Vec<u8>> {
+    std::env::current_exe()
+        .and_then(fs::read)
+        .context("this program")
+}
+
 /// Runs a machine. Where the host is busy, some do not come up: these are started again.
 pub(crate) fn run(vm: &Vm) -> Result<Report> {
     let mut tries = 3;
@@ -100,7 +107,7 @@ fn measure_some(name: &str, cells: &[Cell], cpu: &str, module: &[u8]) -> Result<
         .file("hook_bench.ko", module.to_vec())
         .file("bench-plan", plan.lines.into_bytes());
     if all.iter().any(Cell::comes_compiled) {
-        vm = vm.file("bench", std::env::current_exe().and_then(fs::read)?);
+        vm = vm.file("bench", itself()?);
     }
     for (name, content) in plan.files {
         vm = vm.file(&name, content);
@@ -171,21 +178,21 @@ fn least(measured: &Measured) -> f64 {
 }
 
 /// Groups of cells, in their order, each for one machine.
-fn groups(cells: &[Cell]) -> VecDeque<&[Cell]> {
+fn groups(cells: &[Cell]) -> Vec<&[Cell]> {
     let weight = |cell: &Cell| {
         cell.rules
             .map_or(1, |(source, _)| 1 + source.count / 10_000)
     };
-    let mut groups = VecDeque::new();
+    let mut groups = Vec::new();
     let (mut from, mut sum) = (0, 0);
     for (at, cell) in cells.iter().enumerate() {
         if sum + weight(cell) > AT_ONCE {
-            groups.push_back(&cells[from..at]);
+            groups.push(&cells[from..at]);
             (from, sum) = (at, 0);
         }
         sum += weight(cell);
     }
-    groups.push_back(&cells[from..]);
+    groups.push(&cells[from..]);
     groups
 }
 
@@ -213,19 +220,9 @@ pub(crate) fn measure(
         )
     });
     sorted.dedup();
-    let groups = Mutex::new(
-        groups(&sorted)
-            .into_iter()
-            .enumerate()
-            .collect::<VecDeque<_>>(),
-    );
+    let groups = Mutex::new(groups(&sorted).into_iter().enumerate());
     let done = Mutex::new(done);
-    let next = || {
-        groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    };
+    let next = || groups.lock().unwrap_or_else(PoisonError::into_inner).next();
     let work = || {
         let mut results = Vec::new();
         while let Some((number, group)) = next() {

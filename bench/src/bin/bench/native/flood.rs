@@ -17,7 +17,7 @@ use nftrace_device::{Device, DEFAULT_PATH};
 use super::{machine_of, vm};
 use crate::cell::Cell;
 use crate::figures::Figures;
-use crate::machine::{hook_bench, run, Measured};
+use crate::machine::{hook_bench, itself, run, Measured};
 use crate::peer::Peer;
 use crate::plan::Plan;
 
@@ -55,11 +55,10 @@ pub(super) fn measure() -> Result<Figures> {
     let hit = Cell::plain(Peer::TraceHit, Family::V4);
     let mut plan = Plan::of(&[hit], Cell::rounds, Cell::comes_compiled);
     let packets = plan.files.remove(&hit.packets()).context("packets")?;
-    let program = std::env::current_exe().and_then(fs::read)?;
     let vm = vm("records", "tests/lab/bench-records.sh", &SLOTS)
         .file("hook_bench.ko", hook_bench("plain")?)
         .file("packets", packets)
-        .file("bench", program);
+        .file("bench", itself()?);
     let report = run(&vm)?;
     let text = report.file("records.txt").context("records.txt")?;
     Ok(Figures {

@@ -18,6 +18,7 @@ use nftrace_tests::sets::Rate;
 use super::{machine_of, vm};
 use crate::figures::Figures;
 use crate::life;
+use crate::machine::itself;
 
 /// How often each is compiled.
 const TIMES: usize = 3;
@@ -38,7 +39,7 @@ pub(super) fn measure() -> Result<Figures> {
     }
     let vm = vm("loads", life::SCRIPT, &[])
         .env("BENCH_CLOCK", "wall")
-        .file("bench", std::env::current_exe().and_then(fs::read)?);
+        .file("bench", itself()?);
     let (report, measured) = life::run(vm, blobs)?;
     life.extend(measured);
     Ok(Figures {

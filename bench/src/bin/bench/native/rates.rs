@@ -4,7 +4,6 @@
 //! measured by turns, so that what else the host does meets all of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
 
 use anyhow::{ensure, Context, Result};
 use nftrace_bench::rules::Family;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use super::{machine_of, vm};
 use crate::cell::{Cell, Harness, Source};
 use crate::figures::{Figure, Figures};
-use crate::machine::{hook_bench, run, Measured};
+use crate::machine::{hook_bench, itself, run, Measured};
 use crate::matrix::{self, Matrix};
 use crate::peer::Peer;
 use crate::plan::Plan;
@@ -143,7 +142,7 @@ pub(super) fn measure(only: &[String]) -> Result<Figures> {
     }
     let mut vm = vm("rates", "tests/lab/bench-native.sh", &[])
         .file("hook_bench.ko", hook_bench("plain")?)
-        .file("bench", std::env::current_exe().and_then(fs::read)?)
+        .file("bench", itself()?)
         .file("bench-plan", plan.lines.into_bytes());
     for (name, content) in plan.files {
         vm = vm.file(&name, content);

@@ -5,15 +5,14 @@
 use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
 
-use super::table::{number, Table};
-use super::targets::as_float;
+use super::table::{number, whole, Table};
 use crate::figures::Figures;
 
 /// Rules of `benches/core.rs`.
 const COUNTS: [usize; 5] = [10, 100, 1000, 10_000, 100_000];
 
 fn head(first: &str) -> Table {
-    let counts = COUNTS.map(|count| number(Some(as_float(count))));
+    let counts = COUNTS.map(whole);
     let mut head = vec![first];
     head.extend(counts.iter().map(String::as_str));
     Table::new(&head)

@@ -18,7 +18,7 @@ use nftrace_bench::shapes::Shape;
 use nftrace_tests::checkout::top;
 
 use self::plot::Line;
-use self::table::{number, Table};
+use self::table::{number, whole, Table};
 use self::targets::as_float;
 use self::view::{View, Which};
 use crate::cell::Traffic;
@@ -146,7 +146,7 @@ fn policies(view: &View<'_>) -> String {
         let mean = |family, traffic| number(of(family, traffic).map(|it| it.mean));
         let hit = of(Family::V4, Traffic::Hit);
         table.row(
-            number(Some(as_float(count))),
+            whole(count),
             [
                 hit.map_or(0, |it| it.seeds).to_string(),
                 number(hit.map(|it| it.mean)),
@@ -255,7 +255,7 @@ fn against(views: &[(&str, Option<&View<'_>>)]) -> String {
                             table.row(
                                 format!("{}{suffix}", peer.about()),
                                 [
-                                    number(Some(as_float(count))),
+                                    whole(count),
                                     traffic.name().to_owned(),
                                     family.name().to_owned(),
                                     format!("**{}**", number(Some(ratio.mean))),

@@ -5,7 +5,7 @@
 use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
 
-use super::table::{number, Table};
+use super::table::{number, whole, Table};
 use super::targets::as_float;
 use super::view::{View, Which};
 use super::{against, path_table, AGAINST};
@@ -98,7 +98,7 @@ fn hooks(view: &View<'_>) -> String {
 fn policies(view: &View<'_>) -> String {
     let counts = view.counts(Peer::Policy, false);
     let mut head = vec!["shape, IPv4, rules in order, hit".to_owned()];
-    head.extend(counts.iter().map(|count| number(Some(as_float(*count)))));
+    head.extend(counts.iter().map(|count| whole(*count)));
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let mut table = Table::new(&head);
     let which = |count| Which {
@@ -141,7 +141,7 @@ fn loading(view: &View<'_>) -> String {
         for count in life::COUNTS {
             let of = |what| number(loads.milliseconds(what, shape, count));
             table.row(
-                format!("{shape}, {}", number(Some(as_float(count)))),
+                format!("{shape}, {}", whole(count)),
                 [
                     number(loads.in_force(shape, count).map(|seconds| seconds * 1000.0)),
                     of("compile"),
@@ -174,7 +174,7 @@ fn loading(view: &View<'_>) -> String {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let single = life(&format!("set-single-{count}")).map(|rate| rate as f64);
         sets.row(
-            number(Some(as_float(count))),
+            whole(count),
             [
                 milliseconds(&format!("set-add-{count}")),
                 number(single),

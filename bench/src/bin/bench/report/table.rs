@@ -43,22 +43,26 @@ pub(crate) fn number(value: Option<f64>) -> String {
     match value {
         None => NOTHING.to_owned(),
         Some(value) if value.abs() < 10.0 => format!("{value:.1}"),
-        Some(value) => thousands(value),
+        Some(value) => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            sign.to_owned() + &grouped(&format!("{:.0}", value.abs()))
+        }
     }
 }
 
+/// A whole number as tables show it.
+pub(crate) fn whole(value: usize) -> String {
+    grouped(&value.to_string())
+}
+
 /// `12,345`
-fn thousands(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
+fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place) % 3 == 0 {
             text.push(',');
         }
         text.push(digit);
-    }
-    if value < 0.0 && digits != "0" {
-        text.insert(0, '-');
     }
     text
 }
@@ -92,6 +96,8 @@ mod tests {
             assert_eq!(number(Some(value)), text);
         }
         assert_eq!(number(None), "–");
+        assert_eq!(whole(8), "8");
+        assert_eq!(whole(100_000), "100,000");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
 
 use super::native::{records, Loads};
-use super::table::{number, Table};
+use super::table::{number, whole, Table};
 use super::view::{View, Which};
 use crate::cell::Traffic;
 use crate::life;
@@ -50,7 +50,7 @@ fn native(view: Option<&View<'_>>) -> Vec<Target> {
         .map(|(count, least)| Target {
             what: format!(
                 "on a processor: times as fast as pipapo, disjoint rules, hit, {}",
-                number(Some(as_float(count)))
+                whole(count)
             ),
             aim: Aim::Times(least),
             measured: against(count),
@@ -116,7 +116,7 @@ fn all(view: &View<'_>) -> Vec<Target> {
         targets.push(Target {
             what: format!(
                 "policy of {} rules, IPv4, hit, mean over shapes",
-                number(Some(as_float(count)))
+                whole(count)
             ),
             aim: Aim::Most(most),
             measured: mean(policy(v4, count)),
@@ -125,7 +125,7 @@ fn all(view: &View<'_>) -> Vec<Target> {
     for count in [100, 1000, 10_000, 100_000] {
         let both = mean(policy(Family::V6, count)).zip(mean(policy(v4, count)));
         targets.push(Target {
-            what: format!("IPv6, times IPv4, {} rules", number(Some(as_float(count)))),
+            what: format!("IPv6, times IPv4, {} rules", whole(count)),
             aim: Aim::Most(1.4),
             measured: both.map(|(v6, v4)| v6 / v4),
         });
@@ -142,7 +142,7 @@ fn all(view: &View<'_>) -> Vec<Target> {
         targets.push(Target {
             what: format!(
                 "times fewer than pipapo, disjoint rules, hit, {}",
-                number(Some(as_float(count)))
+                whole(count)
             ),
             aim: Aim::Times(least),
             measured: against(Peer::NftRanges, true, count),
@@ -152,7 +152,7 @@ fn all(view: &View<'_>) -> Vec<Target> {
         targets.push(Target {
             what: format!(
                 "times fewer than iptables-legacy, ordered rules, hit, {}",
-                number(Some(as_float(count)))
+                whole(count)
             ),
             aim: Aim::Times(least),
             measured: against(Peer::Legacy, false, count),
