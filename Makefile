@@ -77,8 +77,15 @@ test-debug: images
 	@echo 'nftrace: test-debug: in kernels that look at themselves ...' >&2
 	@$(RUN) cargo test --package nftrace-tests --features debug-kernels --test debug
 
+ifeq ($(TARGET),module)
+fuzz: images
+	@$(SCRIPTS)/debug-kernel kasan >/dev/null
+	@NFTRACE_PESTER=$(or $(SECONDS),60) $(RUN) cargo test --quiet --package nftrace-tests --features debug-kernels \
+		--test debug -- --nocapture --exact pester::whatever_the_module_is_asked_it_breaks_no_rule_of_memory
+else
 fuzz:
 	@$(RUN) $(CURDIR)/tests/fuzz/run $(or $(TARGET),all) $(or $(SECONDS),60)
+endif
 
 mutants:
 	@$(RUN) $(CURDIR)/tests/fuzz/mutants $(or $(MUTANTS),1000000)
@@ -105,7 +112,8 @@ help:
 	@echo 'Testing:'
 	@echo '  make test-debug the module under fire, in kernels with KASAN and lockdep'
 	@echo '  make check      formatting, clippy, rustdoc, shellcheck, the rules of the project'
-	@echo '  make fuzz       fuzz whatever reads input from outside, by coverage; SECONDS=60 each, TARGET=parse'
+	@echo '  make fuzz       fuzz whatever reads input from outside, by coverage; SECONDS=60 each, TARGET=parse;'
+	@echo '                  TARGET=module calls the real one, in the kernel with KASAN'
 	@echo '  make mutants    damage 1,000,000 compiled policies: each is refused or decides as its rules say'
 	@echo '  make docs       write docs/scenarios/ anew, from real runs'
 	@echo '  make bench      measure nftrace and its peers anew: bench/results, docs/performance.md'

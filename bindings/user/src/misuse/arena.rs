@@ -156,7 +156,7 @@ impl Drop for Arena {
     }
 }
 
-fn told(is_done: bool) -> std::result::Result<(), Errno> {
+pub(super) fn told(is_done: bool) -> std::result::Result<(), Errno> {
     is_done.then_some(()).ok_or_else(last)
 }
 

@@ -62,12 +62,15 @@ impl Told {
     }
 
     /// As the test reads it.
-    pub(crate) fn json(&self, sent: u64, still_works: bool) -> Value {
+    pub(crate) fn json(&self, sent: u64, found: (usize, usize), still_works: bool) -> Value {
         let calls: BTreeMap<_, _> = self
             .calls
             .iter()
             .map(|(what, (done, refused))| (what, json!({ "done": done, "refused": refused })))
             .collect();
-        json!({ "calls": calls, "strange": self.strange, "sent": sent, "still_works": still_works })
+        json!({
+            "calls": calls, "strange": self.strange, "sent": sent, "edges": found.0, "kept": found.1,
+            "still_works": still_works,
+        })
     }
 }
