@@ -55,17 +55,20 @@ test: check images
 	@$(RUN) cargo test --workspace --no-fail-fast
 	@$(BENCH) check
 
+# Of cells and rates, those that have this in their names.
+BENCH_ONLY = $(if $(ONLY),--only=$(ONLY))
+
 bench: images command
 	@echo 'nftrace: bench: measuring in virtual machines (usually 3 to 4 h; they run without KVM) ...' >&2
-	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) run
-	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) --cpu max,-avx2 run vector
+	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) run $(BENCH_ONLY)
+	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) --cpu max,-avx2 run vector $(BENCH_ONLY)
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) life
 	@$(MAKE) --no-print-directory bench-native
 
 bench-native: images command
 	@$(SCRIPTS)/debug-kernel plain >/dev/null
 	@echo 'nftrace: bench-native: measuring time, in User Mode Linux (usually 40 min; nothing else should run) ...' >&2
-	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) native
+	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) native all $(BENCH_ONLY)
 	@$(BENCH) report
 
 bench-check: images
@@ -116,7 +119,8 @@ help:
 	@echo '                  TARGET=module calls the real one, in the kernel with KASAN'
 	@echo '  make mutants    damage 1,000,000 compiled policies: each is refused or decides as its rules say'
 	@echo '  make docs       write docs/scenarios/ anew, from real runs'
-	@echo '  make bench      measure nftrace and its peers anew: bench/results, docs/performance.md'
+	@echo '  make bench      measure nftrace and its peers anew: bench/results, docs/performance.md;'
+	@echo '                  ONLY=.acl.100. of cells and rates only those that have this in their names'
 	@echo '  make bench-native  what of it is measured in time, on this processor'
 	@echo '  make bench-check  a small part of it, against what is stored'
 	@echo
