@@ -59,7 +59,7 @@ test: check images
 BENCH_ONLY = $(if $(ONLY),--only=$(ONLY))
 
 bench: images command
-	@echo 'nftrace: bench: measuring in virtual machines (usually 3 to 4 h; they run without KVM) ...' >&2
+	@echo 'nftrace: bench: measuring in virtual machines (usually $(if $(ONLY),an hour or less,3 to 4 h); they run without KVM) ...' >&2
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) run $(BENCH_ONLY)
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) --cpu max,-avx2 run vector $(BENCH_ONLY)
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) life
@@ -120,7 +120,7 @@ help:
 	@echo '  make mutants    damage 1,000,000 compiled policies: each is refused or decides as its rules say'
 	@echo '  make docs       write docs/scenarios/ anew, from real runs'
 	@echo '  make bench      measure nftrace and its peers anew: bench/results, docs/performance.md;'
-	@echo '                  ONLY=.acl.100. of cells and rates only those that have this in their names'
+	@echo '                  ONLY=acl-disjoint.100. of cells and rates only those that have this in their names'
 	@echo '  make bench-native  what of it is measured in time, on this processor'
 	@echo '  make bench-check  a small part of it, against what is stored'
 	@echo

@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cell::Cell;
 use crate::figures::{folder, Figures};
-use crate::matrix::Matrix;
+use crate::matrix::{has_all, is_somewhere, Matrix};
 use crate::native::Part;
 
 /// The processor for the second run: pipapo has code of its own for AVX2.
@@ -66,7 +66,7 @@ enum Action {
         /// Which part of it
         #[arg(default_value = "all")]
         part: Part,
-        /// Of the rates, only groups that have this in their names, as ipv4.acl-disjoint.1000
+        /// Of the rates, only groups that have this in their names or in that of a cell
         #[arg(long)]
         only: Vec<String>,
     },
@@ -116,11 +116,15 @@ fn act(cli: &Cli) -> Result<()> {
         }
         Action::Run { matrix, only } => {
             let mut cells = matrix.cells();
-            cells.retain(|cell| only.iter().all(|part| cell.to_string().contains(part)));
-            ensure!(
-                !cells.is_empty(),
-                "no cell of {matrix} has all of {only:?} in its name: `bench list {matrix}` says them"
-            );
+            cells.retain(|cell| has_all(&cell.to_string(), only));
+            if cells.is_empty() {
+                is_somewhere(only)?;
+                eprintln!(
+                    "bench: no cell of {matrix} has {} in its name",
+                    only.join(" and ")
+                );
+                return Ok(());
+            }
             machine::measure(&format!("bench {matrix}"), &cells, &cli.cpu, |figures| {
                 eprintln!("bench: {} cells more", figures.cells.len());
                 store(&cli.cpu, figures)

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use anyhow::{ensure, Result};
 use clap::ValueEnum;
 use nftrace_bench::rules::Family;
 use nftrace_bench::shapes::Shape;
@@ -56,6 +57,22 @@ const IN_ORDER: [(Peer, usize); 4] = [
     (Peer::NftLinear, 1000),
     (Peer::Legacy, 1000),
 ];
+
+/// Whether a name has all of these parts.
+pub(crate) fn has_all(name: &str, parts: &[String]) -> bool {
+    parts.iter().all(|part| name.contains(part))
+}
+
+/// That some cell has all of these parts in its name, though maybe not where it was asked for.
+pub(crate) fn is_somewhere(only: &[String]) -> Result<()> {
+    let mut cells = Matrix::All.cells().into_iter();
+    ensure!(
+        cells.any(|cell| has_all(&cell.to_string(), only)),
+        "no cell has {} in its name: `bench list` says them",
+        only.join(" and ")
+    );
+    Ok(())
+}
 
 const fn source(shape: Shape, count: usize, seed: u64) -> Source {
     Source {
