@@ -10,6 +10,17 @@
 . "${BASH_SOURCE[0]%/*}/probe.sh"
 
 install --mode=755 /mnt/vmtest/pester /tmp
+# What comes in by one is for this host, or goes out by the other.
+run modprobe tun
+for device in pester0 pester1; do
+	ip tuntap add mode tun "$device"
+	ip link set "$device" up
+done
+ip address add 198.51.100.2/24 dev pester0
+ip address add 2001:db8:1::2/64 dev pester0 nodad
+ip route add default dev pester1
+ip -6 route add default dev pester1
+run sysctl --quiet net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0
 local_module
 load_module ports=8080 log_rate=5
 keep pester /tmp/pester "$@"

@@ -130,6 +130,7 @@ pub fn pestered(report: &Report) {
         "change",
         "parameter",
         "counts",
+        "packet",
     ] {
         for how in ["done", "refused"] {
             assert!(

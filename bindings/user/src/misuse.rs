@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Ways to map the rings that the kernel has to refuse, or to bear, signals that end what
-//! waits in it, and what of it was run: for the tests of that.
+//! waits in it, packets of any bytes, and what of it was run: for the tests of that.
 
 use std::ffi::c_void;
 use std::io;
@@ -19,9 +19,11 @@ use crate::error::{Error, Result};
 
 mod arena;
 mod kcov;
+mod tun;
 
 pub use arena::{map as map_anyhow, Arena, Where};
 pub use kcov::Coverage;
+pub use tun::tun;
 
 /// What came of each try, by its name; without an error, it was let through.
 ///

@@ -13,7 +13,7 @@ use super::{vm, LIMIT};
 const CALLS: &str = "10000";
 
 /// Calls of all kinds reach that many edges of the module.
-const EDGES: u64 = 1000;
+const EDGES: u64 = 1800;
 
 fn seconds() -> u64 {
     std::env::var("NFTRACE_PESTER").map_or(0, |text| text.parse().expect("seconds"))

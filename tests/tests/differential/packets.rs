@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use nftrace_tests::random::Random;
+use nftrace_tests::vectors::checksum;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 
 use super::model::{address, near, small, Family, Operand, Policy, OWN};
@@ -146,23 +147,6 @@ fn answer(packet: &Packet) -> Option<Packet> {
         dst: packet.src,
         transport,
     })
-}
-
-/// The Internet checksum.
-fn checksum(parts: &[&[u8]]) -> [u8; 2] {
-    let words = parts.iter().flat_map(|part| part.chunks(2));
-    let word = |pair: &[u8]| {
-        u32::from(u16::from_be_bytes([
-            pair[0],
-            pair.get(1).copied().unwrap_or(0),
-        ]))
-    };
-    let mut sum: u32 = words.map(word).sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    let folded = u16::try_from(sum).expect("folded");
-    (!folded).to_be_bytes()
 }
 
 impl Packet {

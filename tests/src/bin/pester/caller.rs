@@ -2,6 +2,8 @@
 
 //! Who calls: what is asked of the module, in which ways.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 
@@ -15,10 +17,11 @@ use nftrace_core::policy::control::{
     IOC_HISTORY, IOC_LOAD, IOC_SET_CHANGE, IOC_SET_LIST, IOC_STATUS,
 };
 use nftrace_core::trace;
-use nftrace_device::misuse::{map_anyhow, Arena, Coverage, Where};
+use nftrace_device::misuse::{map_anyhow, tun, Arena, Coverage, Where};
 use nftrace_device::Device;
 use nftrace_tests::guest::{compiled, device};
 use nftrace_tests::random::Random;
+use nftrace_tests::vectors::{self, checksum, Vector};
 use rustix::io::Errno;
 use zerocopy::IntoBytes as _;
 
@@ -57,11 +60,31 @@ const POLICIES: [&str; 6] = [
      drop from 10.8.0.0/16 to 10.7.0.0/16\ndrop to 10.6.0.0/16\ndrop from 10.5.0.0/16",
 ];
 
+fn errno(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+/// Puts the right checksum into what is a header of IPv4, if it has one.
+fn put_checksum(bytes: &mut [u8]) {
+    let len = bytes
+        .first()
+        .map_or(0, |first| usize::from(first & 0xf) * 4);
+    let Some(header) = bytes.get_mut(..len).filter(|header| header.len() >= 20) else {
+        return;
+    };
+    header[10..12].fill(0);
+    let sum = checksum(&[header]);
+    header[10..12].copy_from_slice(&sum);
+}
+
 /// One thread.
 pub(crate) struct Caller {
     random: Random<Choices>,
     arena: Arena,
     device: Device,
+    /// What is written there is a packet that comes in.
+    tun: File,
+    packets: Vec<Vector>,
     blobs: Vec<Vec<u8>>,
     /// And what they were before.
     parameters: Vec<(PathBuf, Vec<u8>)>,
@@ -69,7 +92,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    pub(crate) fn new(seed: u64) -> Result<Self> {
+    pub(crate) fn new(seed: u64, thread: u64) -> Result<Self> {
         let blob = |text: &&str| Ok(compiled(text)?.bytes().to_vec());
         let mut parameters: Vec<_> = Path::new(PARAMETERS)
             .read_dir()
@@ -80,9 +103,11 @@ impl Caller {
         parameters.sort();
         ensure!(!parameters.is_empty(), "the module has no parameters");
         Ok(Self {
-            random: Random::of(Choices::new(seed)),
+            random: Random::of(Choices::new(seed * 2 + thread)),
             arena: Arena::new()?,
             device: device()?,
+            tun: tun(&format!("pester{thread}"))?,
+            packets: vectors::load(),
             blobs: POLICIES.iter().map(blob).collect::<Result<_>>()?,
             parameters,
             told: Told::default(),
@@ -108,7 +133,7 @@ impl Caller {
     }
 
     fn act(&mut self) -> Result<()> {
-        match self.random.below(22) {
+        match self.random.below(28) {
             0 => self.device = device()?,
             1 => self.map(),
             2 | 3 => self.read()?,
@@ -118,6 +143,7 @@ impl Caller {
             8..=10 => self.filter(),
             11..=14 => self.load(),
             15 => self.set(),
+            16..=21 => self.packet(),
             _ => self.ask(),
         }
         Ok(())
@@ -284,7 +310,6 @@ impl Caller {
             0 => self.bytes(5000),
             _ => self.random.pick(&VALUES).as_bytes().to_vec(),
         };
-        let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
         let result = std::fs::write(&path, value).map_err(errno);
         self.told.note("parameter", result);
         let read = std::fs::read(&path).map(drop).map_err(errno);
@@ -348,6 +373,30 @@ impl Caller {
             self.damage(&mut request.as_mut_bytes()[40..]);
         }
         self.call("load", IOC_LOAD, request.as_bytes());
+    }
+
+    /// One of the vectors, as it is or damaged, to this host, or to one behind it.
+    fn packet(&mut self) {
+        let vector = self.random.pick(&self.packets);
+        let (mut bytes, is_ipv4) = (vector.bytes.clone(), vector.ethertype == 0x0800);
+        if self.random.one_in(3) {
+            if let Some(last) = bytes.get_mut(if is_ipv4 { 19 } else { 39 }) {
+                *last ^= 0x80;
+            }
+        }
+        self.damage(&mut bytes);
+        if self.random.one_in(8) {
+            bytes.truncate(self.random.below(bytes.len() + 1));
+        }
+        if self.random.one_in(8) {
+            bytes.extend(self.bytes(3000));
+        }
+        // Else nobody looks at it.
+        if is_ipv4 && !self.random.one_in(8) {
+            put_checksum(&mut bytes);
+        }
+        let written = self.tun.write(&bytes).map_err(errno);
+        self.told.note("packet", written);
     }
 
     /// A change of a dynamic set, or what is in it.

@@ -2,7 +2,8 @@
 
 //! Calls the module at random: every command of the device and others, with requests that
 //! are right, nearly right or wrong, and addresses that lead somewhere or nowhere; reads,
-//! mappings, parameters; from two threads at once, under traffic.
+//! mappings, parameters; and hands it packets, by the TUN devices pester0 and pester1; from
+//! two threads at once, under traffic.
 //!
 //! `pester CALLS SEED` says in JSON how often each kind of call was done and refused, and
 //! which errors came that no document knows. The same seed makes the same calls, but for
@@ -73,7 +74,7 @@ fn main() -> Result<()> {
         let traffic = scope.spawn(|| send_until(&is_over));
         let threads = [0, 1].map(|thread| {
             let found = &found;
-            scope.spawn(move || Caller::new(seed * 2 + thread)?.calls(budget, is_guided, found))
+            scope.spawn(move || Caller::new(seed, thread)?.calls(budget, is_guided, found))
         });
         let told = threads.map(|thread| {
             let joined = thread.join().map_err(|_| anyhow!("a caller panicked"));
