@@ -4,6 +4,7 @@
 //! the scenarios must show, packets to parse.
 
 pub mod checkout;
+pub mod checksum;
 pub mod command;
 pub mod guest;
 pub mod hooks;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
+use nftrace_tests::checksum::checksum;
 use nftrace_tests::random::Random;
-use nftrace_tests::vectors::checksum;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 
 use super::model::{address, near, small, Family, Operand, Policy, OWN};

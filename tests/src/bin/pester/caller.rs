@@ -19,9 +19,10 @@ use nftrace_core::policy::control::{
 use nftrace_core::trace;
 use nftrace_device::misuse::{map_anyhow, tun, Arena, Coverage, Where};
 use nftrace_device::Device;
+use nftrace_tests::checksum::checksum;
 use nftrace_tests::guest::{compiled, device};
 use nftrace_tests::random::Random;
-use nftrace_tests::vectors::{self, checksum, Vector};
+use nftrace_tests::vectors::{self, Vector};
 use rustix::io::Errno;
 use zerocopy::IntoBytes as _;
 
