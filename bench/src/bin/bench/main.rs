@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cell::Cell;
 use crate::figures::{folder, Figures};
-use crate::matrix::{has_all, is_somewhere, Matrix};
+use crate::matrix::{has_all, none_in, Matrix};
 use crate::native::Part;
 
 /// The processor for the second run: pipapo has code of its own for AVX2.
@@ -118,12 +118,7 @@ fn act(cli: &Cli) -> Result<()> {
             let mut cells = matrix.cells();
             cells.retain(|cell| has_all(&cell.to_string(), only));
             if cells.is_empty() {
-                is_somewhere(only)?;
-                eprintln!(
-                    "bench: no cell of {matrix} has {} in its name",
-                    only.join(" and ")
-                );
-                return Ok(());
+                return none_in(&matrix.to_string(), only);
             }
             machine::measure(&format!("bench {matrix}"), &cells, &cli.cpu, |figures| {
                 eprintln!("bench: {} cells more", figures.cells.len());

@@ -63,14 +63,19 @@ pub(crate) fn has_all(name: &str, parts: &[String]) -> bool {
     parts.iter().all(|part| name.contains(part))
 }
 
-/// That some cell has all of these parts in its name, though maybe not where it was asked for.
-pub(crate) fn is_somewhere(only: &[String]) -> Result<()> {
+/// Says that nothing of a part has all of these in its name.
+///
+/// # Errors
+///
+/// No cell has, in whatever part.
+pub(crate) fn none_in(part: &str, only: &[String]) -> Result<()> {
     let mut cells = Matrix::All.cells().into_iter();
+    let names = only.join(" and ");
     ensure!(
         cells.any(|cell| has_all(&cell.to_string(), only)),
-        "no cell has {} in its name: `bench list` says them",
-        only.join(" and ")
+        "no cell has {names} in its name: `bench list` says them"
     );
+    eprintln!("bench: nothing of {part} has {names} in its name");
     Ok(())
 }
 

@@ -115,30 +115,21 @@ impl Line {
     }
 }
 
-/// Groups that have all of `only` in their names or in that of a cell; none where there are
-/// such cells, but not here.
-fn wanted(only: &[String]) -> Result<Vec<Group>> {
+/// Groups that have all of `only` in their names or in that of a cell.
+fn wanted(only: &[String]) -> Vec<Group> {
     let is_wanted = |group: &Group| {
         let mut cells = group.cells.iter();
         has_all(&group.name, only) || cells.any(|cell| has_all(&cell.to_string(), only))
     };
-    let chosen: Vec<Group> = groups().into_iter().filter(is_wanted).collect();
-    if chosen.is_empty() {
-        matrix::is_somewhere(only)?;
-    }
-    Ok(chosen)
+    groups().into_iter().filter(is_wanted).collect()
 }
 
-/// Measures all of it in one machine, or groups that have all of `only` in their names or in
-/// that of a cell.
+/// Measures all that is [`wanted`] in one machine.
 pub(super) fn measure(only: &[String]) -> Result<Figures> {
     let mut plan = Plan::default();
-    let groups = wanted(only)?;
+    let groups = wanted(only);
     if groups.is_empty() {
-        eprintln!(
-            "bench: nothing that has {} in its name is measured in time",
-            only.join(" and ")
-        );
+        matrix::none_in("what is measured in time", only)?;
         return Ok(Figures::default());
     }
     for group in groups {
@@ -251,17 +242,22 @@ mod tests {
 
     #[test]
     fn a_part_of_a_name_chooses_groups_and_one_that_nothing_has_is_an_error() {
-        fn names(parts: &[&str]) -> Result<Vec<String>> {
-            let parts: Vec<String> = parts.iter().map(|&part| part.to_owned()).collect();
-            let groups = wanted(&parts)?;
-            Ok(groups.into_iter().map(|group| group.name).collect())
-        }
-        assert_eq!(names(&["plain", "ipv4"]).unwrap(), ["plain.ipv4"]);
-        assert_eq!(names(&["idle.ipv4"]).unwrap(), ["plain.ipv4"]);
-        assert_eq!(names(&["policy.ipv6.geo.8."]).unwrap(), ["ipv6.geo.8.1"]);
+        let parts =
+            |all: &[&str]| -> Vec<String> { all.iter().map(|&one| one.to_owned()).collect() };
+        let names = |all: &[&str]| -> Vec<String> {
+            let groups = wanted(&parts(all)).into_iter();
+            groups.map(|group| group.name).collect()
+        };
+        assert_eq!(names(&["plain", "ipv4"]), ["plain.ipv4"]);
+        assert_eq!(names(&["idle.ipv4"]), ["plain.ipv4"]);
+        assert_eq!(names(&["policy.ipv6.geo.8."]), ["ipv6.geo.8.1"]);
         // Of one seed only.
-        assert!(names(&["ipv6.geo.8.2."]).unwrap().is_empty());
-        assert!(names(&["ipv6.goe."]).is_err());
+        let elsewhere = ["ipv6.geo.8.2."];
+        assert!(names(&elsewhere).is_empty());
+        assert!(matrix::none_in("it", &parts(&elsewhere)).is_ok());
+        let nowhere = ["ipv6.goe."];
+        assert!(names(&nowhere).is_empty());
+        assert!(matrix::none_in("it", &parts(&nowhere)).is_err());
     }
 
     #[test]
