@@ -12,5 +12,6 @@ pub mod kept;
 pub mod random;
 pub mod scenario;
 pub mod sets;
+pub mod setting;
 pub mod vectors;
 pub mod vm;

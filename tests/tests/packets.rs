@@ -12,6 +12,7 @@ use nftrace_core::ports::PortList;
 use nftrace_core::recent::{Entry, Key, KeyedHash, Recent, DATAGRAM_LIFETIME};
 use nftrace_core::record::{v1, Device, Kind, Record, Site, V1};
 use nftrace_core::trace::{write_ports, Filter, Spec, Surroundings, BITMAP_WORDS, PORTS_SPEC};
+use nftrace_tests::checksum::checksum;
 use nftrace_tests::vectors::{self, Vector};
 use nftrace_tests::vm::{Report, Vm};
 use pcap_file::pcap::{PcapPacket, PcapWriter};
@@ -145,7 +146,7 @@ fn is_refused_by_the_stack(vector: &Vector) -> bool {
                 || header_len < 20
                 || total < header_len
                 || total > bytes.len()
-                || sum(&bytes[..header_len]) != 0xffff
+                || checksum(&[&bytes[..header_len]]) != [0, 0]
         }
         Network::Ipv6 => {
             let Some((header, payload)) = bytes.split_first_chunk::<40>() else {
@@ -182,15 +183,6 @@ fn has_bad_options(header: &[u8]) -> bool {
         options = &options[len..];
     }
     false
-}
-
-/// The Internet checksum's sum, 0xffff over a header that is sound.
-fn sum(header: &[u8]) -> u32 {
-    let sum: u32 = header
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
-        .sum();
-    (sum & 0xffff) + (sum >> 16)
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nftrace_tests::kept::{accounted, objects, text};
+use nftrace_tests::setting::setting;
 use nftrace_tests::vm::{Report, Vm};
 
 /// Packets of a burst, from each CPU.
@@ -17,13 +18,9 @@ const BURST: u64 = 10_000;
 /// from before the module to behind it: what caches of namespaces and packets keep.
 const SLACK: u64 = 24 << 10;
 
-fn duration() -> u64 {
-    std::env::var("NFTRACE_SOAK").map_or(60, |text| text.parse().expect("seconds"))
-}
-
 #[test]
 fn under_everything_at_once_losses_are_exact_memory_is_bounded_and_others_run() {
-    let seconds = duration();
+    let seconds = setting("NFTRACE_SOAK", 60);
     let report = Vm::new("soak")
         .script(
             "tests/lab/soak.sh",

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use nftrace_tests::kept::{codes, errors, number, others_went_on, text, told};
+use nftrace_tests::setting::setting;
 use nftrace_tests::vm::{Report, Vm};
 use serde_json::json;
 
@@ -16,11 +17,11 @@ const MUTANTS: u64 = 1000;
 const SEED: u64 = 20_250_711;
 
 static REPORT: LazyLock<Report> = LazyLock::new(|| {
-    let seed = std::env::var("NFTRACE_SEED").unwrap_or_else(|_| SEED.to_string());
+    let seed = setting("NFTRACE_SEED", SEED);
     Vm::new("swaps")
         .script(
             "tests/lab/swaps.sh",
-            &[&SWAPS.to_string(), &seed, &MUTANTS.to_string()],
+            &[&SWAPS.to_string(), &seed.to_string(), &MUTANTS.to_string()],
         )
         .file("swaps", std::fs::read(env!("CARGO_BIN_EXE_swaps")).unwrap())
         .with_command()

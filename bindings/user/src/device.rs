@@ -178,11 +178,17 @@ impl Device {
             Start::Oldest => SEEK_OLDEST,
             Start::Newest => SEEK_NEWEST,
         };
+        self.seek_to(to as usize)
+            .map_err(Error::kernel("moving in the records"))
+    }
+
+    /// The same with any number.
+    pub(crate) fn seek_to(&self, to: usize) -> std::result::Result<(), Errno> {
         // SAFETY: IOC_SEEK takes a number and touches no memory of ours.
-        let command = unsafe { IntegerSetter::<{ IOC_SEEK }>::new_usize(to as usize) };
+        let command = unsafe { IntegerSetter::<{ IOC_SEEK }>::new_usize(to) };
         // SAFETY: this is the module's device (`open` checked it), and that is the
         // module's command, with the argument that it takes.
-        unsafe { ioctl(&self.fd, command) }.map_err(Error::kernel("moving in the records"))
+        unsafe { ioctl(&self.fd, command) }
     }
 
     /// Sets what is traced, for everybody: bytes as in [`nftrace_core::trace`].

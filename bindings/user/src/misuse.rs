@@ -169,6 +169,16 @@ pub fn count_signals() -> Result<&'static AtomicU64> {
     }
 }
 
+/// Moves the reader to any place.
+///
+/// # Errors
+///
+/// What the kernel says.
+#[doc(hidden)]
+pub fn seek(device: &Device, to: usize) -> std::result::Result<(), Errno> {
+    device.seek_to(to)
+}
+
 fn map(device: &Device, size: usize) -> Result<*mut c_void> {
     let fd = device.as_fd();
     // SAFETY: the address is the kernel's choice, so no memory of ours is replaced.

@@ -26,6 +26,8 @@ mod random;
 mod recording;
 mod recordings;
 mod sets;
+#[path = "../../src/setting.rs"]
+mod setting;
 #[allow(dead_code, unreachable_pub, reason = "tests elsewhere use more of it")]
 #[path = "../../src/vectors.rs"]
 mod vectors;
@@ -34,6 +36,7 @@ mod world;
 
 pub use mutate::mutant;
 pub use random::Random;
+pub use setting::setting;
 
 /// The longest input that is tried.
 pub const LONGEST: usize = 4096;

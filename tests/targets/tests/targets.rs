@@ -7,15 +7,7 @@
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 
-use nftrace_targets::{files, mutant, Random, Target, ALL};
-
-/// A number of the environment.
-fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is a number"))
-    })
-}
+use nftrace_targets::{files, mutant, setting, Random, Target, ALL};
 
 /// What is kept of an input that breaks the target.
 fn keep(target: &Target, input: &[u8]) -> String {

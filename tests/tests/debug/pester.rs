@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use nftrace_tests::kept::{pestered, told};
+use nftrace_tests::setting::setting;
 use nftrace_tests::vm::{DebugKernel, Report};
 
 use super::{vm, LIMIT};
@@ -16,7 +17,7 @@ const CALLS: &str = "10000";
 const EDGES: u64 = 1800;
 
 fn seconds() -> u64 {
-    std::env::var("NFTRACE_PESTER").map_or(0, |text| text.parse().expect("seconds"))
+    setting("NFTRACE_PESTER", 0)
 }
 
 /// Each kernel gets calls of its own.
@@ -41,9 +42,8 @@ fn whatever_the_module_is_asked_it_breaks_no_rule_of_memory() {
         0 => CALLS.to_owned(),
         seconds => format!("{seconds}s"),
     };
-    let seed = std::env::var("NFTRACE_FUZZ_SEED");
-    let seed = seed.as_deref().unwrap_or("2");
-    let report = pester(DebugKernel::Kasan, &[&time, seed, "coverage"]);
+    let seed = setting("NFTRACE_FUZZ_SEED", 2).to_string();
+    let report = pester(DebugKernel::Kasan, &[&time, &seed, "coverage"]);
     let told = told(&report, "pester");
     // Else KCOV told nothing, or nothing came of it.
     assert!(told["edges"].as_u64() > Some(EDGES), "{told}");

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nftrace_tests::kept::{codes, errors, text};
 use nftrace_tests::random::Random;
+use nftrace_tests::setting::setting;
 use nftrace_tests::vm::{Report, Vm};
 use serde_json::Value;
 
@@ -123,7 +124,7 @@ fn compared<'a>(
 
 #[test]
 fn the_same_packets_come_through_nftables_and_through_us() {
-    let seed = std::env::var("NFTRACE_SEED").map_or(SEED, |seed| seed.parse().unwrap());
+    let seed = setting("NFTRACE_SEED", SEED);
     println!("seed {seed}");
     let cases = cases(seed);
     let report = run(&cases);

@@ -117,18 +117,6 @@ impl Arena {
         told(code == 0)
     }
 
-    /// Moves the reader to a number.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn seek(&self, device: impl AsFd, command: u32, to: u64) -> std::result::Result<(), Errno> {
-        let fd = device.as_fd().as_raw_fd();
-        // SAFETY: the caller's command takes a number and no address.
-        let code = unsafe { libc::ioctl(fd, command.into(), to) };
-        told(code == 0)
-    }
-
     /// Reads so many bytes to there.
     ///
     /// # Errors
@@ -156,7 +144,7 @@ impl Drop for Arena {
     }
 }
 
-pub(super) fn told(is_done: bool) -> std::result::Result<(), Errno> {
+fn told(is_done: bool) -> std::result::Result<(), Errno> {
     is_done.then_some(()).ok_or_else(last)
 }
 

@@ -3,27 +3,23 @@
 //! Which code of the kernel a thread's calls run: KCOV, where the kernel has it, of what
 //! was compiled for it.
 
-use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::ioctl::{ioctl, opcode, IntegerSetter, Opcode};
 use rustix::mm::{MapFlags, ProtFlags};
 
-use super::arena::told;
 use crate::error::{Error, Result};
 
 const PATH: &str = "/sys/kernel/debug/kcov";
 
-/// `KCOV_INIT_TRACE`, `_IOR('c', 1, unsigned long)`.
-const INIT_TRACE: libc::c_ulong = 0x8008_6301;
-
-/// `KCOV_ENABLE`, `_IO('c', 100)`.
-const ENABLE: libc::c_ulong = 0x6364;
-
-/// `KCOV_TRACE_PC`.
-const TRACE_PC: libc::c_ulong = 0;
+// Of linux/kcov.h.
+const KCOV_INIT_TRACE: Opcode = opcode::read::<libc::c_ulong>(b'c', 1);
+const KCOV_ENABLE: Opcode = opcode::none(b'c', 100);
+const KCOV_TRACE_PC: usize = 0;
 
 /// What the kernel may write: how many there are, and an address for each edge, each time
 /// that it is taken. What a call takes behind the last one is not told.
@@ -44,8 +40,7 @@ impl Coverage {
     pub fn of_this_thread() -> Result<Self> {
         let file = rustix::fs::open(PATH, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(Error::kernel("opening /sys/kernel/debug/kcov"))?;
-        ask(&file, INIT_TRACE, WORDS as libc::c_ulong)
-            .map_err(Error::kernel("giving room to kcov"))?;
+        ask::<KCOV_INIT_TRACE>(&file, WORDS).map_err(Error::kernel("giving room to kcov"))?;
         // SAFETY: the address is the kernel's choice, so no memory of ours is replaced.
         let address = unsafe {
             rustix::mm::mmap(
@@ -61,7 +56,7 @@ impl Coverage {
         let words = NonNull::new(address.cast()).ok_or(Error::Rings)?;
         let coverage = Self { words };
         // The thread holds what it writes to, also when the file is closed.
-        ask(&file, ENABLE, TRACE_PC).map_err(Error::kernel("enabling kcov"))?;
+        ask::<KCOV_ENABLE>(&file, KCOV_TRACE_PC).map_err(Error::kernel("enabling kcov"))?;
         Ok(coverage)
     }
 
@@ -99,12 +94,9 @@ impl Drop for Coverage {
     }
 }
 
-fn ask(
-    file: impl AsFd,
-    command: libc::c_ulong,
-    number: libc::c_ulong,
-) -> std::result::Result<(), Errno> {
-    let fd = file.as_fd().as_raw_fd();
-    // SAFETY: these commands take a number and no address.
-    told(unsafe { libc::ioctl(fd, command, number) } == 0)
+fn ask<const COMMAND: Opcode>(file: impl AsFd, number: usize) -> std::result::Result<(), Errno> {
+    // SAFETY: the two commands of this module take a number and touch no memory of ours.
+    let command = unsafe { IntegerSetter::<COMMAND>::new_usize(number) };
+    // SAFETY: `of_this_thread` opened kcov, whose commands they are.
+    unsafe { ioctl(file, command) }
 }

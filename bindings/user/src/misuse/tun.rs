@@ -3,12 +3,14 @@
 //! Packets of any bytes, taken in by the thread that makes them.
 
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::ioctl::{ioctl, opcode, Opcode, Updater};
 
-use super::arena::told;
 use crate::error::{Error, Result};
+
+// Of linux/if_tun.h.
+const TUNSETIFF: Opcode = opcode::write::<libc::c_int>(b'T', 202);
 
 /// Packets of IP, with nothing before them: `IFF_TUN | IFF_NO_PI`.
 const FLAGS: libc::c_short = 0x1001;
@@ -31,8 +33,9 @@ pub fn tun(name: &str) -> Result<File> {
         *place = libc::c_char::from_ne_bytes([byte]);
     }
     request.ifr_ifru.ifru_flags = FLAGS;
-    // SAFETY: the kernel reads and writes one `ifreq`, which is there until it returns.
-    let code = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
-    told(code == 0).map_err(Error::kernel("opening a TUN device"))?;
+    // SAFETY: TUNSETIFF reads and writes an `ifreq`, and leaves no address in it.
+    let command = unsafe { Updater::<{ TUNSETIFF }, libc::ifreq>::new(&mut request) };
+    // SAFETY: the file is TUN's, and that is its command.
+    unsafe { ioctl(&file, command) }.map_err(Error::kernel("opening a TUN device"))?;
     Ok(file.into())
 }
