@@ -59,7 +59,7 @@ test: check images
 BENCH_ONLY = $(if $(ONLY),--only=$(ONLY))
 
 bench: images command
-	@echo 'nftrace: bench: measuring in virtual machines (usually $(if $(ONLY),an hour or less,3 to 4 h); they run without KVM) ...' >&2
+	@echo 'nftrace: bench: measuring in virtual machines (usually $(if $(ONLY),an hour or less,2 h); they run without KVM) ...' >&2
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) run $(BENCH_ONLY)
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) --cpu max,-avx2 run vector $(BENCH_ONLY)
 	@NFTRACE_COMMAND=$(CURDIR)/nftrace $(BENCH) life
